@@ -1,0 +1,59 @@
+"""One family of errors: what was wrong, what came, what was expected, what to do."""
+
+
+class CostLayerError(Exception):
+    """An input costlayer cannot work with.
+
+    Arguments:
+        argument: the name of the argument, option, file or column at fault.
+        got: what came, as a short text.
+        expected: what would have been right.
+        fix: what to do about it.
+    """
+
+    def __init__(self, argument: str, got: str, expected: str, fix: str = "") -> None:
+        self.argument, self.got, self.expected, self.fix = argument, got, expected, fix
+        super().__init__(f"{argument}: got {got}; expected {expected}." + (f" {fix}" if fix else ""))
+
+    def __reduce__(self):
+        return type(self), (self.argument, self.got, self.expected, self.fix)
+
+
+class InvalidValue(CostLayerError, ValueError):
+    """The value of an argument is outside what is allowed."""
+
+
+class InvalidType(CostLayerError, TypeError):
+    """An argument is of a kind that is not supported."""
+
+
+class UnsupportedDerivative(CostLayerError, NotImplementedError):
+    """A derivative was asked for that costlayer cannot give; it never answers with a silent zero."""
+
+
+class MissingExtra(CostLayerError, ImportError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        self.package, self.extra = package, extra
+        super().__init__(
+            package, "no such package", "the optional dependency", f"Run: pip install 'costlayer[{extra}]'"
+        )
+
+    def __reduce__(self):
+        return type(self), (self.package, self.extra)
+
+
+class SaturationWarning(UserWarning):
+    """The pair starves the network of gradient where its output is most wrong."""
+
+
+def nearest(name: str, known) -> str:
+    """The part of an error that suggests the closest of the known names, or lists them all."""
+    import difflib
+
+    known = [str(k) for k in known]
+    close = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
+    if close:
+        return "Did you mean " + " or ".join(repr(c) for c in close) + "?"
+    return "Known: " + ", ".join(sorted(known)) + "."
