@@ -1,0 +1,16 @@
+"""Output activations, one small file each."""
+
+from costlayer.activations.elu import ELU
+from costlayer.activations.exponential import EXP
+from costlayer.activations.identity import IDENTITY
+from costlayer.activations.leaky_relu import LEAKY_RELU
+from costlayer.activations.relu import RELU
+from costlayer.activations.sigmoid import SIGMOID
+from costlayer.activations.softmax import SOFTMAX
+from costlayer.activations.softplus import SOFTPLUS
+from costlayer.activations.tanh import TANH
+
+ACTIVATIONS = {
+    activation.name: activation
+    for activation in (IDENTITY, SIGMOID, TANH, RELU, LEAKY_RELU, ELU, SOFTPLUS, EXP, SOFTMAX)
+}

@@ -1,0 +1,28 @@
+"""exp: positive, by a factor for every step of the score."""
+
+from costlayer.pair import POSITIVE, Activation
+from costlayer.words import exp, log
+
+
+def terms(z):
+    v = exp(z)
+    return v, v, v
+
+
+def inverse(v):
+    return log(v)
+
+
+EXP = Activation(
+    name="exp",
+    summary="The score is the logarithm of the prediction.",
+    range=POSITIVE,
+    formula="exp(z)",
+    gain="exp(z)",
+    terms=terms,
+    inverse=inverse,
+    flat=(-5.0,),
+    instead="exp+poisson for counts, exp+gamma for positive amounts",
+    limits="v → 0 as z → −∞, where the gain falls with v; both grow without bound as z → ∞.",
+    reference="Nelder and Wedderburn (1972), Generalized linear models: the log link",
+)

@@ -1,0 +1,116 @@
+"""The catalogue: pairs by name."""
+
+import math
+import warnings
+from functools import cache
+
+from costlayer.activations import ACTIVATIONS
+from costlayer.costs import COSTS
+from costlayer.errors import InvalidType, InvalidValue, SaturationWarning, nearest
+from costlayer.pair import Pair
+from costlayer.pairs import CLOSED_FORMS
+
+# Behind a sigmoid cross_entropy means the binary one; log_likelihood is the same cost by another name.
+ALIASES = {"log_likelihood": "cross_entropy", "sigmoid+binary_cross_entropy": "sigmoid+cross_entropy"}
+
+
+def pair(name: str | Pair, **parameters: float) -> Pair:
+    """The pair of an output activation and a cost, by its name `"activation+cost"`.
+
+    Arguments:
+        name: such as `"sigmoid+cross_entropy"`; `costlayer.pairs()` lists them. A `Pair` is returned as it is.
+        parameters: of the activation and the cost, such as `delta` of huber; each has a default.
+
+    Errors: `InvalidValue` for an unknown name or parameter, for a combination whose ranges do not fit, with the pair to
+    use instead, and for a parameter outside its interval. A `SaturationWarning`, once per pair, if it starves.
+
+    >>> pair("identity+huber", delta=2.0)
+    pair('identity+huber', delta=2)
+    >>> pair("sigmoid+cross_entropy").canonical
+    1.0
+    """
+    if isinstance(name, Pair):
+        if parameters:
+            return pair(name.name, **{**name.parameters, **parameters})
+        return name
+    if not isinstance(name, str):
+        raise InvalidType(
+            "pair",
+            f"{name!r} ({type(name).__name__})",
+            "a name such as 'sigmoid+cross_entropy'",
+            "costlayer.pairs() lists them.",
+        )
+    found = build(name, parameters)
+    if found.starves:
+        _warn_once(found.name)
+    return found
+
+
+def pairs() -> tuple[Pair, ...]:
+    """Every pair in the catalogue, with its default parameters.
+
+    >>> "exp+poisson" in map(str, pairs())
+    True
+    """
+    return _catalogue()
+
+
+def build(name: str, parameters: dict) -> Pair:
+    """The pair of that name, without a warning."""
+    name = "".join(name.split())
+    if name.count("+") != 1:
+        known = map(str, _catalogue())
+        raise InvalidValue(
+            "pair", repr(name), "'activation+cost', such as 'sigmoid+cross_entropy'", nearest(name, known)
+        )
+    activation, cost = name.split("+")
+    if activation not in ACTIVATIONS:
+        raise InvalidValue("pair", f"{name!r}", "a known activation before the '+'", nearest(activation, ACTIVATIONS))
+    cost = ALIASES.get(cost, cost)
+    if cost not in COSTS:
+        raise InvalidValue("pair", f"{name!r}", "a known cost after the '+'", nearest(cost, [*COSTS, *ALIASES]))
+    activation, cost = ALIASES.get(f"{activation}+{cost}", f"{activation}+{cost}").split("+")
+    return Pair(ACTIVATIONS[activation], COSTS[cost], CLOSED_FORMS.get((activation, cost)), parameters)
+
+
+@cache
+def _catalogue() -> tuple[Pair, ...]:
+    found = []
+    for activation in ACTIVATIONS:
+        for cost in COSTS:
+            if ALIASES.get(f"{activation}+{cost}"):
+                continue
+            try:
+                found.append(build(f"{activation}+{cost}", {}))
+            except InvalidValue:
+                continue  # the ranges do not fit
+    return tuple(found)
+
+
+@cache
+def _warn_once(name: str) -> None:
+    """Say how little gradient is left at a typical wrong score; the cache makes it once per process."""
+    warnings.warn(starvation(build(name, {})), SaturationWarning, stacklevel=4)
+
+
+def starvation(pair: Pair) -> str:
+    """Why a pair starves the network, with the figures at a typical wrong score.
+
+    >>> print(starvation(build("sigmoid+mse", {})))  # doctest: +ELLIPSIS
+    sigmoid+mse starves the network of gradient: at z = 5 with target 0 the output is wrong by 0.9933, ...
+    """
+    from costlayer.engines import reference
+
+    z = pair.activation.flat[-1]
+    if pair.row:  # two classes: the wrong one ahead by z
+        v = 1.0 / (1.0 + math.exp(-z))
+        where, target, gain = f"a wrong class ahead by {z:g}", 0.0, v * (1.0 - v)
+    else:
+        v, gain, _ = reference.activation(pair)(z)
+        target = pair.range.low if z > 0 else max(1.0, pair.range.low)
+        where = f"z = {z:g} with target {target:g}"
+    return (
+        f"{pair} starves the network of gradient: at {where} the output is wrong by {abs(v - target):.4f}, "
+        f"but its gain, the share of the cost's slope that reaches the score, is {gain:.3g}. "
+        f"Use {pair.activation.instead}."
+    )

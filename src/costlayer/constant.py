@@ -1,0 +1,135 @@
+"""The constant score with the least cost."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from costlayer.catalogue import pair as as_pair
+from costlayer.engines import reference
+from costlayer.errors import InvalidValue
+from costlayer.evaluate import check_targets, numbers, weights
+from costlayer.pair import Pair
+
+
+def constant(pair: str | Pair, y: ArrayLike, weight: ArrayLike | None = None, classes: int | None = None):
+    """The constant score with the least cost: the right initial bias of the output.
+
+    Arguments:
+        pair: a pair or its name.
+        y: targets: (N,) or, one column per output, (N, K); for row pairs class indices (N,) or probabilities (N, K).
+        weight: (N,), 0 or more.
+        classes: for class indices, how many classes there are; by default the largest index + 1.
+
+    Returns a float, or an array (K,). Where the best score would be infinite (a class that never occurs), the target
+    is taken to occur half a time.
+    Errors: `InvalidValue` if there is no target, or one outside the cost's interval.
+
+    >>> import numpy as np
+    >>> round(float(constant("sigmoid+cross_entropy", np.array([1.0, 0.0, 0.0, 0.0]))), 6)  # ln(1/3)
+    -1.098612
+    """
+    pair, y = as_pair(pair), np.asarray(y)
+    if y.ndim not in (1, 2) or not len(y):
+        raise InvalidValue("y", f"shape {y.shape}", "targets of shape (N,) or (N, K), N at least 1")
+    weight = np.ones(len(y)) if weight is None else weights(weight, y.shape[:1], np.dtype(np.float64))
+    if not weight.sum() > 0:
+        raise InvalidValue("weight", "weights that add up to 0", "at least one positive weight")
+    if pair.row:
+        return _constant_row(pair, y, weight, classes)
+    numbers(y, "y")
+    y = y.astype(np.float64)
+    check_targets(pair, y)
+    if y.ndim == 2:
+        return np.array([_constant_score(pair, column, weight) for column in y.T])
+    return _constant_score(pair, y, weight)
+
+
+@cache
+def _vectorised(pair: Pair):
+    """The formulas of a pair over whole arrays."""
+    return reference.bind(pair, {**reference.WORDS, "where": np.where})
+
+
+def _constant_score(pair: Pair, y: NDArray, weight: NDArray) -> float:
+    low, high = max(pair.range.low, float(y.min())), min(pair.range.high, float(y.max()))
+    if pair.cost.elicits_mean:
+        v = float(np.average(y, weights=weight))
+    else:
+        # The least point of a convex function of v, where its slope changes sign; the cost is convex in v.
+        cost = _vectorised(pair).cost
+        v = _root(lambda v: np.average(cost(v, y, *pair.cost_values)[1], weights=weight), low, max(low, high))
+    return _score(pair, min(max(v, pair.range.low), pair.range.high), float(np.count_nonzero(weight)))
+
+
+def _score(pair: Pair, v: float, count: float) -> float:
+    """The score that predicts v, or v half a count inside where no finite score does."""
+    given = pair.activation_values
+    with np.errstate(all="ignore"):
+        z = float(_vectorised(pair).inverse(np.float64(v), *given))
+        if not np.isfinite(z):
+            span = pair.range.high - pair.range.low
+            step = 0.5 / (count + 1.0) * (span if np.isfinite(span) else 1.0)
+            v = v + step if v <= pair.range.low else v - step
+            z = float(_vectorised(pair).inverse(np.float64(v), *given))
+    return z
+
+
+def _constant_row(pair: Pair, y: NDArray, weight: NDArray, classes: int | None) -> NDArray:
+    if np.issubdtype(y.dtype, np.integer) and y.ndim == 1:
+        classes = classes or max(2, int(y.max()) + 1)
+        bad = (y < 0) | (y >= classes)
+        if bad.any():
+            index = int(np.argmax(bad))
+            raise InvalidValue(f"y[{index}]", f"class {y[index]}", f"a class from 0 to {classes - 1}")
+        share = np.bincount(y, weights=weight, minlength=classes) / weight.sum()
+    elif np.issubdtype(y.dtype, np.floating) and y.ndim == 2 and pair.cost.elicits_mean:
+        share = np.average(y, axis=0, weights=weight)
+    else:
+        raise InvalidValue("y", f"{y.dtype} of shape {y.shape}", f"class indices of shape (N,) for {pair}")
+    v = share if pair.cost.elicits_mean else _least_row(pair, share)
+    v = np.maximum(v, 0.5 / (np.count_nonzero(weight) + 1.0) * (v <= 0))
+    return np.log(v / v.sum())
+
+
+def _least_row(pair: Pair, share: NDArray) -> NDArray:
+    """The probabilities with the least expected cost, when class j is true a `share[j]` of the time.
+
+    Σ_j h_j(v_j) with convex h_j is least under Σ v_j = 1 where all slopes are one number: it is found by bisection, and
+    so is each v_j for a given slope.
+    """
+    cost, given = _vectorised(pair).cost, pair.cost_values
+
+    def slope(v):
+        return share * cost(v, np.ones_like(v), *given)[1] + (1.0 - share) * cost(v, np.zeros_like(v), *given)[1]
+
+    def at(level):
+        low, high = np.zeros_like(share), np.ones_like(share)
+        for _ in range(60):
+            middle = (low + high) / 2
+            below = slope(middle) < level
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return high
+
+    ends = np.concatenate([slope(np.full_like(share, 1e-300)), slope(np.full_like(share, 1.0))])
+    bottom, top = float(ends.min()) - 1.0, float(ends.max()) + 1.0
+    for _ in range(60):
+        middle = (bottom + top) / 2
+        bottom, top = (middle, top) if at(middle).sum() < 1.0 else (bottom, middle)
+    v = at(top)
+    return v / v.sum()
+
+
+def _root(slope, low: float, high: float) -> float:
+    """Where an increasing function changes sign between low and high: the middle of the zeros, where there are many."""
+
+    def edge(test) -> float:
+        a, b = low, high
+        for _ in range(100):
+            middle = a + (b - a) / 2
+            a, b = (middle, b) if test(slope(middle)) else (a, middle)
+        return a + (b - a) / 2
+
+    return (edge(lambda s: s < 0) + edge(lambda s: s <= 0)) / 2

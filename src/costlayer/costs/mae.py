@@ -1,0 +1,23 @@
+"""mae: the absolute error."""
+
+from costlayer.pair import REALS, Cost
+from costlayer.words import absolute, sign
+
+
+def terms(v, y):
+    error = v - y
+    return absolute(error), sign(error), 0.0 * y
+
+
+MAE = Cost(
+    name="mae",
+    summary="The absolute error: its best constant is the median.",
+    domain=REALS,
+    target=REALS,
+    formula="abs(v - y)",
+    derivative="sign(v - y)",
+    terms=terms,
+    natural="identity+mae",
+    limits="The slope is ±1 however large the error, and taken as 0 where it is 0.",
+    reference="Koenker and Bassett (1978), Regression quantiles",
+)

@@ -1,0 +1,23 @@
+"""mse: the squared error."""
+
+from costlayer.pair import REALS, Cost
+
+
+def terms(v, y):
+    error = v - y
+    return error * error, 2.0 * error, 2.0 + 0.0 * y
+
+
+MSE = Cost(
+    name="mse",
+    summary="The squared error: its best constant is the mean.",
+    domain=REALS,
+    target=REALS,
+    formula="(v - y)**2",
+    derivative="2*(v - y)",
+    terms=terms,
+    natural="identity+mse",
+    limits="Grows as the square of the error, so one outlier can outweigh the rest.",
+    reference="Gauss (1809), Theoria motus corporum coelestium",
+    elicits_mean=True,
+)

@@ -1,0 +1,136 @@
+"""From a pair to a program: the text of every formula it needs, in the scalar language, ready for any engine's words.
+
+The text stands by itself: names of formulas are made unique, and float literals become `real(literal)`, so that an
+engine chooses its element type by what it calls `real`. What it defines:
+- `activation(z, *a)`: v, φ', φ''  (pointwise activations),
+- `inverse(v, *a)`: z,
+- `cost(v, y, *c)`: ℓ and its derivatives by v,
+- `terms(z, y, *parameters)`: value, δ, curvature  (pointwise pairs), by closed form or by the chain rule,
+- `row_terms(p, q, log_p, log_q, y, *parameters)` and, where the pair has it, `margin(d, y)`  (row pairs),
+- the loops of `costlayer.engines.kernels` that run these over arrays.
+"""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable
+from functools import cache
+
+from costlayer.engines import kernels
+from costlayer.errors import InvalidValue
+from costlayer.pair import Pair, chain, chain_row
+from costlayer.words import VOCABULARY
+
+
+@cache
+def program(pair: Pair) -> str:
+    """The text of the formulas of a pair; the same for every value of its parameters."""
+    text = _Text()
+    a, c = list(pair.activation.parameters), list(pair.cost.parameters)
+    arguments = "".join(f", {name}" for name in a + c)
+    if pair.activation.terms and pair.activation.inverse:
+        text.entry("activation", pair.activation.terms)
+        text.entry("inverse", pair.activation.inverse)
+    text.entry("cost", pair.cost.terms)
+    cost = f"cost({{}}, y{''.join(f', {name}' for name in c)})"
+    closed = pair.closed
+    if closed and closed.terms:
+        text.entry("terms", closed.terms)
+    elif not pair.row:
+        text.entry("chain", chain)
+        text.lines.append(
+            f"def terms(z, y{arguments}):\n"
+            f"    v, gain, bend = activation({', '.join(['z', *a])})\n"
+            f"    value, slope, curve = {cost.format('v')}\n"
+            "    return chain(gain, bend, value, slope, curve)"
+        )
+    elif closed and closed.row_terms:
+        text.entry("row_terms", closed.row_terms)
+        if closed.margin:
+            text.entry("margin", closed.margin)
+    else:
+        text.entry("chain", chain_row)
+        text.lines.append(
+            f"def row_terms(p, q, log_p, log_q, y{arguments}):\n"
+            f"    value, slope, curve = {cost.format('p')}\n"
+            "    return chain(p, q, value, slope, curve)"
+        )
+    for kernel in loops(pair):
+        text.entry(kernel.__name__, kernel)
+    return "\n\n\n".join(text.lines) + "\n"
+
+
+def loops(pair: Pair) -> tuple[Callable, ...]:
+    """The kernels that a pair needs."""
+    if not pair.row:
+        return kernels.pointwise, kernels.activate
+    margin = (kernels.margin_rows,) if pair.closed and pair.closed.margin else ()
+    return *margin, kernels.softmax_rows, kernels.softmax
+
+
+class _Text:
+    """Definitions in the order in which they are needed, each formula once."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.names: dict[Callable, str] = {}
+
+    def entry(self, name: str, function: Callable) -> None:
+        known = self.names.get(function)
+        if known:
+            self.lines.append(f"{name} = {known}")
+        else:
+            self._define(function, name)
+
+    def _define(self, function: Callable, name: str) -> str:
+        if function in self.names:
+            return self.names[function]
+        self.names[function] = name
+        helpers = {}
+        for used in function.__code__.co_names:
+            value = function.__globals__.get(used)
+            if inspect.isfunction(value) and value.__name__ not in VOCABULARY:
+                helpers[used] = self._define(value, f"{value.__module__.rsplit('.', 1)[-1]}_{value.__name__}")
+            elif callable(value):  # a word, perhaps imported under another name
+                helpers[used] = value.__name__ if value.__name__ in VOCABULARY else used
+        self.lines.append(ast.unparse(_Rewrite(name, helpers).visit(_tree(function))))
+        return name
+
+
+class _Rewrite(ast.NodeTransformer):
+    """One function under its new name, calling others by theirs, with its float literals typed by the engine."""
+
+    def __init__(self, name: str, helpers: dict[str, str]) -> None:
+        self.name, self.helpers = name, helpers
+
+    def visit_FunctionDef(self, node):
+        node.name, node.returns, node.decorator_list = self.name, None, []
+        if ast.get_docstring(node):
+            node.body = node.body[1:]
+        self.generic_visit(node)
+        return node
+
+    def visit_arg(self, node):
+        node.annotation = None
+        return node
+
+    def visit_Name(self, node):
+        return ast.copy_location(ast.Name(self.helpers.get(node.id, node.id), node.ctx), node)
+
+    def visit_Constant(self, node):
+        if isinstance(node.value, float):
+            return ast.copy_location(ast.Call(ast.Name("real", ast.Load()), [node], []), node)
+        return node
+
+
+def _tree(function: Callable) -> ast.FunctionDef:
+    try:
+        source = textwrap.dedent(inspect.getsource(function))
+    except (OSError, TypeError) as error:
+        raise InvalidValue(
+            "formula",
+            f"{function.__qualname__}, whose source cannot be read",
+            "a function written in a file",
+            "Move it into a module: every engine is made from its source.",
+        ) from error
+    return next(node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))

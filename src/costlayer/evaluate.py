@@ -1,0 +1,388 @@
+"""From arrays as users have them to the loops of the engine and back: one place for all fronts.
+
+Shapes, here and in `costlayer.torch`:
+- pointwise pairs: `z` and `y` of one shape; every element is an example.
+- row pairs (softmax): `z` of shape (K,), (N, K) or (N, K, d1, ...), the K classes along axis 1 (0 if it is the only
+  one); `y` of integers holds class indices, in the shape of `z` without that axis; `y` of floats holds probabilities,
+  in the shape of `z`. The value of an example is that of its whole row.
+
+Weights, ignored targets, smoothing and reduction mean, in the order in which they apply:
+1. `ignore_index`: examples whose target is this number are left out before any arithmetic.
+2. `label_smoothing` ε: the target becomes (1 − ε) y + ε / K; with yes-or-no targets (1 − ε) y + ε / 2.
+3. `class_weight`: an example counts as often as the weight of its class. With softmax+cross_entropy and smoothed or
+   probability targets each class's term has its own weight, as in torch.
+4. `weight`: per example, in the shape of the examples or of their leading axes. An example of weight 0 is left out
+   before any arithmetic, so that NaN or infinity in it can do no harm.
+5. `reduction`: "none" gives weighted values in the shape of the examples, "sum" adds them, "mean" divides the sum by
+   what torch divides by (the number of examples not ignored; with class weights and class targets the sum of the class
+   weights of those), "weighted_mean" divides it by the sum of all weights. δ is the gradient of what is returned, and
+   for "none" of the sum.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from costlayer.engines import cpu
+from costlayer.errors import CostLayerError, InvalidType, InvalidValue, nearest
+from costlayer.pair import UNIT, Pair
+
+Reduction = Literal["mean", "sum", "none", "weighted_mean"]
+REDUCTIONS = ("mean", "sum", "none", "weighted_mean")
+EMPTY = ("error", "zero", "nan")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The reduced value, δ and curvature (None if not asked for), and what the sum was divided by."""
+
+    value: Any
+    delta: Any
+    curvature: Any
+    denominator: float
+
+
+def evaluate(
+    pair: Pair,
+    z: ArrayLike,
+    y: ArrayLike,
+    weight: ArrayLike | None = None,
+    *,
+    reduction: str = "mean",
+    class_weight: ArrayLike | None = None,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    empty: str = "error",
+    delta: bool = True,
+    curvature: bool = False,
+    threads: int | None = None,
+) -> Evaluation:
+    """Everything that the fronts offer, in one place; the module's docstring says what each argument does.
+
+    `empty` says what the mean of no examples is: an "error", "zero", or "nan".
+    """
+    if reduction not in REDUCTIONS:
+        raise InvalidValue(
+            "reduction", repr(reduction), "one of " + ", ".join(REDUCTIONS), nearest(reduction, REDUCTIONS)
+        )
+    if empty not in EMPTY:
+        raise InvalidValue("empty", repr(empty), "one of " + ", ".join(EMPTY), nearest(empty, EMPTY))
+    if not 0.0 <= label_smoothing < 1.0:
+        raise InvalidValue("label_smoothing", repr(label_smoothing), "a number in [0, 1)")
+    z = scores(z)
+    given = pair, z, np.asarray(y), weight, class_weight, ignore_index, label_smoothing
+    problem = _RowProblem(*given) if pair.row else _PointwiseProblem(*given)
+    divisor = 1.0
+    if reduction == "mean":
+        divisor = problem.count()
+    elif reduction == "weighted_mean":
+        divisor = problem.total_weight()
+    if divisor == 0.0 and empty == "error":
+        raise InvalidValue(
+            "y",
+            f"no examples to average ({z.shape} scores, all of them ignored or of weight 0)"
+            if z.size
+            else "no examples",
+            "at least one",
+            "Use reduction='sum' where a batch may be empty.",
+        )
+    scale = z.dtype.type(1.0 / divisor if divisor else 0.0)
+    outputs = {
+        "value": np.empty(problem.examples, z.dtype) if reduction == "none" else None,
+        "delta": np.empty(problem.z.shape, z.dtype) if delta else None,
+        "curvature": np.empty(problem.z.shape, z.dtype) if curvature else None,
+    }
+    total, bad = problem.run(scale, outputs, threads)
+    if bad >= 0:
+        raise problem.refuse(bad)
+    if reduction == "none":
+        result = outputs["value"].reshape(problem.example_shape)
+    elif divisor == 0.0:
+        result = np.float64(np.nan if empty == "nan" else 0.0)
+    else:
+        result = np.float64(total) / divisor
+    restored = [None if outputs[name] is None else problem.restore(outputs[name]) for name in ("delta", "curvature")]
+    return Evaluation(result, *restored, divisor)
+
+
+class _Problem(ABC):
+    """Scores, targets and weights made flat and checked, as the loops of the engine take them."""
+
+    pair: Pair
+    z: NDArray
+    examples: int
+    example_shape: tuple[int, ...]
+    kept: NDArray | None = None  # which examples are not ignored; None: all
+    weight: NDArray | None = None  # all that multiplies an example, 0 if it is ignored
+    counted: NDArray | None = None  # the class weights of the examples, by which a mean divides
+
+    @abstractmethod
+    def run(self, scale: Any, outputs: dict[str, NDArray | None], threads: int | None) -> tuple[float, int]:
+        """The sum of the weighted values and the first example whose target is wrong, or −1."""
+
+    @abstractmethod
+    def refuse(self, bad: int) -> CostLayerError:
+        """Why an example's target is refused."""
+
+    @abstractmethod
+    def restore(self, array: NDArray) -> NDArray:
+        """An array of the flat scores in the shape of the scores as they came."""
+
+    def count(self) -> float:
+        """What torch divides a mean by: the examples not ignored, or the class weights of those."""
+        if self.counted is not None:
+            return float(self.counted.sum(dtype=np.float64, where=True if self.kept is None else self.kept))
+        return float(self.examples if self.kept is None else np.count_nonzero(self.kept))
+
+    def total_weight(self) -> float:
+        return float(self.examples if self.weight is None else self.weight.sum(dtype=np.float64))
+
+    def gather(self, weight: ArrayLike | None, by_class: NDArray | None) -> None:
+        """Combine the weights of the examples, of their classes, and 0 for the ignored."""
+        total = None if weight is None else weights(weight, self.example_shape, self.z.dtype).reshape(-1)
+        if by_class is not None:
+            total = by_class if total is None else total * by_class
+        if self.kept is not None:
+            total = np.where(self.kept, 1 if total is None else total, 0)
+        self.weight = None if total is None else np.ascontiguousarray(total, self.z.dtype)
+
+
+class _PointwiseProblem(_Problem):
+    def __init__(self, pair, z, y, weight, class_weight, ignore_index, label_smoothing):
+        numbers(y, "y")
+        if y.shape != z.shape:
+            hint = "Reshape one of them: they are never broadcast." if y.size == z.size else ""
+            raise InvalidValue("y", f"shape {y.shape} for scores of shape {z.shape}", "targets in the shape of z", hint)
+        self.pair, self.example_shape, self.examples = pair, z.shape, z.size
+        self.original = y
+        self.z = np.ascontiguousarray(z).reshape(-1)
+        y = y.reshape(-1)
+        if ignore_index is not None:
+            self.kept = y != ignore_index
+        y = np.ascontiguousarray(y, z.dtype)
+        if class_weight is not None:
+            self._yes_or_no("class_weight")
+            no, yes = class_weights(class_weight, 2, z.dtype)
+            self.counted = no + (yes - no) * (y if self.kept is None else np.where(self.kept, y, 0))
+        if label_smoothing:
+            self._yes_or_no("label_smoothing")
+            inside = (y >= 0) & (y <= 1)  # the others are refused by the loop, as they came
+            y = np.where(inside, y * (1 - label_smoothing) + label_smoothing / 2, y).astype(z.dtype)
+        self.y = y
+        self.gather(weight, self.counted)
+
+    def run(self, scale, outputs, threads):
+        low, high = self.pair.target.bounds(self.z.dtype)
+        arguments = (self.z, self.y, self.weight, scale, low, high, self.pair.target.ends_only, *outputs.values())
+        return cpu.run(self.pair, "pointwise", self.z.dtype, self.examples, 1, arguments, self.pair.values, threads)
+
+    def refuse(self, bad):
+        index = np.unravel_index(bad, self.example_shape)
+        return _bad_target(self.pair, self.original, tuple(map(int, index)))
+
+    def restore(self, array):
+        return array.reshape(self.example_shape)
+
+    def _yes_or_no(self, argument):
+        if self.pair.target != UNIT:
+            raise InvalidValue(
+                argument,
+                f"one for {self.pair}, whose targets lie in {self.pair.target}",
+                "a pair with yes-or-no targets or with classes",
+                "Use weight=, one number per example." if argument == "class_weight" else "",
+            )
+
+
+class _RowProblem(_Problem):
+    def __init__(self, pair, z, y, weight, class_weight, ignore_index, label_smoothing):
+        if z.ndim == 0 or z.shape[min(1, z.ndim - 1)] < 2:
+            raise InvalidValue(
+                "z",
+                f"shape {z.shape}",
+                f"(N, K) scores of K ≥ 2 classes for {pair}",
+                "A softmax of one score is always 1; for one yes-or-no score use sigmoid+cross_entropy.",
+            )
+        self.pair, self.axis = pair, min(1, z.ndim - 1)
+        self.example_shape = z.shape[: self.axis] + z.shape[self.axis + 1 :]
+        rows = np.moveaxis(z, self.axis, -1)
+        self.row_shape, self.examples, classes = rows.shape, rows[..., 0].size, rows.shape[-1]
+        self.z = np.ascontiguousarray(rows).reshape(self.examples, classes)
+        self.original, self.label, self.y, self.term_weights = y, None, None, None
+        self.on, self.off = 1.0, 0.0
+        by_class = None if class_weight is None else class_weights(class_weight, classes, z.dtype)
+        by_term = pair.cost.name == "cross_entropy"
+        if np.issubdtype(y.dtype, np.integer):
+            if y.shape != self.example_shape:
+                fix = "Integers are class indices; convert probabilities to floats." if y.shape == z.shape else ""
+                raise InvalidValue(
+                    "y",
+                    f"class indices of shape {y.shape} for scores of shape {z.shape}",
+                    f"shape {self.example_shape}",
+                    fix,
+                )
+            self.label = np.ascontiguousarray(y, np.int64).reshape(-1)
+            if ignore_index is not None:
+                self.kept = self.label != ignore_index
+            if label_smoothing:
+                self.on, self.off = 1.0 - label_smoothing + label_smoothing / classes, label_smoothing / classes
+            if by_class is not None:
+                self.counted = by_class[np.clip(self.label, 0, classes - 1)]
+        elif np.issubdtype(y.dtype, np.floating):
+            self._probabilities(z, y, by_class is not None and not by_term, ignore_index, label_smoothing)
+        else:
+            raise InvalidType("y", f"{y.dtype}", "integers (class indices) or floats (probabilities)")
+        if by_class is not None and by_term and (self.y is not None or label_smoothing):
+            self.term_weights = by_class  # each term has its own, so the row has none
+        self.gather(weight, None if self.term_weights is not None else self.counted)
+
+    def _probabilities(self, z, y, weighted, ignore_index, label_smoothing):
+        if y.shape != z.shape:
+            fix = "Class indices must be integers: y.astype(int)." if y.shape == self.example_shape else ""
+            raise InvalidValue(
+                "y", f"probabilities of shape {y.shape} for scores of shape {z.shape}", "the shape of z", fix
+            )
+        if ignore_index is not None:
+            raise InvalidValue(
+                "ignore_index",
+                f"{ignore_index} with probability targets",
+                "class indices",
+                "Use weight=0 to leave rows out.",
+            )
+        if weighted:
+            raise InvalidValue(
+                "class_weight",
+                f"one for {self.pair} with probability targets",
+                "class indices",
+                "Use weight=, one per example.",
+            )
+        self.y = np.ascontiguousarray(np.moveaxis(y, self.axis, -1), z.dtype).reshape(self.z.shape)
+        if label_smoothing:
+            self.y = self.y * z.dtype.type(1 - label_smoothing) + z.dtype.type(label_smoothing / self.z.shape[1])
+
+    def run(self, scale, outputs, threads):
+        real = self.z.dtype.type
+        pair, (low, high) = self.pair, self.pair.target.bounds(self.z.dtype)
+        low, high = max(low, real(0)), min(high, real(1))
+        if self.y is None and self.off == 0.0 and pair.closed and pair.closed.margin:
+            loop, arguments = "margin_rows", (self.z, self.label, self.weight, scale, *outputs.values())
+        else:
+            loop = "softmax_rows"
+            targets = (self.label, self.y, real(self.on), real(self.off), self.term_weights)
+            arguments = (self.z, *targets, self.weight, scale, low, high, *outputs.values())
+        total, bad = cpu.run(pair, loop, self.z.dtype, self.examples, self.z.shape[1], arguments, pair.values, threads)
+        return total, bad if bad >= 0 else self._not_a_distribution()
+
+    def _not_a_distribution(self):
+        if self.y is None:
+            return -1
+        wrong = np.abs(self.y.sum(axis=1, dtype=np.float64) - 1.0) > 0.01
+        if self.weight is not None:
+            wrong &= self.weight != 0
+        return int(np.argmax(wrong)) if wrong.any() else -1
+
+    def refuse(self, bad):
+        index = tuple(map(int, np.unravel_index(bad, self.example_shape)))
+        if self.label is not None:
+            target = int(self.label[bad])
+            fix = f"To leave such examples out, pass ignore_index={target}." if target < 0 else ""
+            return InvalidValue(
+                _at("y", index),
+                f"class {target}",
+                f"a class from 0 to {self.z.shape[1] - 1} for scores of {self.z.shape[1]} classes",
+                fix,
+            )
+        row = np.moveaxis(self.original, self.axis, -1)[index]
+        outside = ~((row >= 0) & (row <= 1))
+        if outside.any():
+            j = int(np.argmax(outside))
+            return InvalidValue(_at("y", (*index[:1], j, *index[1:])), f"{row[j]}", "a probability in [0, 1]")
+        return InvalidValue(
+            _at("y", index),
+            f"probabilities that add up to {row.sum(dtype=np.float64):.4g}",
+            "a row that adds up to 1",
+            "For several classes at once use sigmoid+cross_entropy.",
+        )
+
+    def restore(self, array):
+        return np.moveaxis(array.reshape(self.row_shape), -1, self.axis)
+
+
+def predict_and_gain(pair: Pair, z: NDArray, with_gain: bool = True) -> tuple[NDArray, NDArray | None]:
+    """φ(z) and, for pointwise activations, φ'(z)."""
+    if pair.row:
+        axis = min(1, z.ndim - 1)
+        rows = np.moveaxis(z, axis, -1)
+        flat = np.ascontiguousarray(rows).reshape(-1, rows.shape[-1])
+        v = np.empty_like(flat)
+        cpu.run(pair, "softmax", z.dtype, len(flat), flat.shape[1], (flat, v), ())
+        return np.moveaxis(v.reshape(rows.shape), -1, axis), None
+    flat = np.ascontiguousarray(z).reshape(-1)
+    v, gain = np.empty_like(flat), np.empty_like(flat) if with_gain else None
+    cpu.run(pair, "activate", z.dtype, flat.size, 1, (flat, v, gain), pair.activation_values)
+    return v.reshape(z.shape), None if gain is None else gain.reshape(z.shape)
+
+
+def scores(z: ArrayLike) -> NDArray:
+    z = np.asarray(z)
+    if z.dtype == np.float16 or z.dtype.kind in "iub":
+        return z.astype(np.float32 if z.dtype == np.float16 else np.float64)
+    if z.dtype not in (np.float32, np.float64):
+        raise InvalidType(
+            "z", f"an array of {z.dtype}", "float32 or float64 scores", "Convert it: z.astype(np.float32)."
+        )
+    return z
+
+
+def numbers(y: NDArray, name: str) -> None:
+    if y.dtype.kind not in "biuf":
+        raise InvalidType(
+            name, f"an array of {y.dtype}", "numbers", "Convert class names to 0 and 1, or to class indices."
+        )
+
+
+def weights(weight: ArrayLike, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
+    weight = np.asarray(weight)
+    numbers(weight, "weight")
+    if weight.shape != shape[: weight.ndim]:
+        raise InvalidValue(
+            "weight", f"shape {weight.shape}", f"one weight per example: shape {shape} or its leading axes"
+        )
+    wrong = ~((weight >= 0) & (weight < np.inf))
+    if wrong.any():
+        index = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise InvalidValue(_at("weight", index), f"{weight[index]}", "a finite number of at least 0")
+    weight = weight.astype(dtype).reshape(weight.shape + (1,) * (len(shape) - weight.ndim))
+    return np.broadcast_to(weight, shape)
+
+
+def class_weights(class_weight: ArrayLike, classes: int, dtype: np.dtype) -> NDArray:
+    weights = np.asarray(class_weight)
+    if (
+        weights.dtype.kind not in "biuf"
+        or weights.shape != (classes,)
+        or not np.all((weights >= 0) & (weights < np.inf))
+    ):
+        got = f"{weights.tolist()}" if weights.size < 10 else f"shape {weights.shape}"
+        raise InvalidValue("class_weight", got, f"{classes} finite numbers of at least 0, one per class")
+    return weights.astype(dtype)
+
+
+def check_targets(pair: Pair, y: NDArray) -> None:
+    low, high = pair.target.bounds(y.dtype)
+    good = (y == low) | (y == high) if pair.target.ends_only else (y >= low) & (y <= high)
+    if not good.all():
+        raise _bad_target(pair, y, tuple(int(i) for i in np.argwhere(~good)[0]))
+
+
+def _bad_target(pair: Pair, y: NDArray, index: tuple[int, ...]) -> InvalidValue:
+    fix = {True: "Write the two classes as −1 and 1."}.get(pair.target.ends_only, "")
+    return InvalidValue(_at("y", index), f"{y[index]}", f"a target in {pair.target} for {pair}", fix)
+
+
+def _at(name: str, index: tuple[int, ...]) -> str:
+    return f"{name}[{', '.join(map(str, index))}]" if index else name

@@ -1,0 +1,192 @@
+"""Formulas as people read them. Each is written once, in Python's notation, and printed as plain text or as LaTeX.
+
+Notation: `+ - * / **`, comparisons, indices `z[j]`, and the functions of `FUNCTIONS`: `sum(e, k)` adds e over k,
+`where(c, a, b)` is a where c holds, else b.
+
+>>> text("ln(1 + exp(z)) - y*z"), latex("(v - y)**2/2")
+('ln(1 + exp(z)) − y·z', '\\\\frac{\\\\left(v - y\\\\right)^{2}}{2}')
+"""
+
+import ast
+from abc import ABC, abstractmethod
+
+FUNCTIONS = ("abs", "exp", "ln", "max", "min", "sigma", "sign", "softplus", "sum", "tanh", "where")
+_GREEK = {"alpha": "α", "beta": "β", "gamma": "γ", "sigma": "σ"}
+_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_COMPARE = {
+    ast.Lt: ("<", "<"),
+    ast.LtE: ("≤", r"\le"),
+    ast.Gt: (">", ">"),
+    ast.GtE: ("≥", r"\ge"),
+    ast.Eq: ("=", "="),
+    ast.NotEq: ("≠", r"\ne"),
+}
+_SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(5)  # how tightly an expression binds
+
+
+def text(source: str, given: str = "") -> str:
+    """The formula as plain text; `given` is a second one that says what a name in it stands for."""
+    return _join(_Text(), source, given, ",  ")
+
+
+def latex(source: str, given: str = "") -> str:
+    """The formula as LaTeX, without dollar signs; `given` as for `text`."""
+    return _join(_Latex(), source, given, r",\quad ")
+
+
+def mentions(source: str, name: str) -> bool:
+    """Whether a name stands in the formula."""
+    return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(ast.parse(source)))
+
+
+def renamed(source: str, old: str, new: str) -> str:
+    """The formula with one name in place of another."""
+    return _replaced(source, lambda name: ast.Name(new) if name == old else ast.Name(name))
+
+
+def indexed(source: str, index: str) -> str:
+    """A pointwise formula as one for the element `index`: v and y become v[index] and y[index]."""
+    return _replaced(
+        source, lambda name: ast.Subscript(ast.Name(name), ast.Name(index)) if name in ("v", "y") else ast.Name(name)
+    )
+
+
+def _join(style: "_Style", source: str, given: str, separator: str) -> str:
+    parts = [style.print(ast.parse(part, mode="eval").body)[0] for part in (source, given) if part]
+    return separator.join(parts)
+
+
+def _replaced(source: str, replace) -> str:
+    class Replace(ast.NodeTransformer):
+        def visit_Name(self, node):
+            return replace(node.id)
+
+    return ast.unparse(Replace().visit(ast.parse(source, mode="eval")))
+
+
+class _Style(ABC):
+    """Prints an expression and says how tightly the outcome binds; a style overrides what it draws differently."""
+
+    minus, times, column = "−", "·", 0
+
+    @abstractmethod
+    def name(self, name: str) -> str: ...
+
+    @abstractmethod
+    def brackets(self, inner: str) -> str: ...
+
+    @abstractmethod
+    def subscript(self, value: str, index: str) -> str: ...
+
+    @abstractmethod
+    def fraction(self, left: ast.expr, right: ast.expr) -> tuple[str, int]: ...
+
+    @abstractmethod
+    def power(self, base: ast.expr, exponent: ast.expr) -> str: ...
+
+    @abstractmethod
+    def call(self, name: str, arguments: list[ast.expr]) -> tuple[str, int]: ...
+
+    def print(self, node: ast.expr) -> tuple[str, int]:
+        match node:
+            case ast.Constant(value):
+                return f"{value:g}", _ATOM
+            case ast.Name(name):
+                return self.name(name), _ATOM
+            case ast.Subscript(value, index):
+                return self.subscript(self.print(value)[0], self.print(index)[0]), _ATOM
+            case ast.UnaryOp(ast.USub(), operand):
+                return self.minus + self.wrapped(operand, _PRODUCT), _SIGN
+            case ast.BinOp(left, ast.Add(), right):
+                return f"{self.wrapped(left, _SUM)} + {self.wrapped(right, _PRODUCT, sign=True)}", _SUM
+            case ast.BinOp(left, ast.Sub(), right):
+                return f"{self.wrapped(left, _SUM)} {self.minus} {self.wrapped(right, _PRODUCT, sign=True)}", _SUM
+            case ast.BinOp(left, ast.Mult(), right):
+                return self.wrapped(left, _PRODUCT) + self.times + self.wrapped(right, _PRODUCT, sign=True), _PRODUCT
+            case ast.BinOp(left, ast.Div(), right):
+                return self.fraction(left, right)
+            case ast.BinOp(left, ast.Pow(), right):
+                return self.power(left, right), _POWER
+            case ast.Compare(left, [operator], [right]):
+                sides = self.print(left)[0], self.print(right)[0]
+                return f"{sides[0]} {_COMPARE[type(operator)][self.column]} {sides[1]}", _SUM
+            case ast.Call(ast.Name(name), arguments) if name in FUNCTIONS:
+                return self.call(name, arguments)
+        raise ValueError(
+            f"{ast.unparse(node)!r} is not in the notation of formulas: + - * / **, {', '.join(FUNCTIONS)}"
+        )
+
+    def wrapped(self, node: ast.expr, least: int, sign: bool = False) -> str:
+        """The expression, in brackets if it binds less tightly than its place needs or starts with a sign."""
+        drawn, binds = self.print(node)
+        return self.brackets(drawn) if binds < least or (sign and binds == _SIGN) else drawn
+
+
+class _Text(_Style):
+    def name(self, name):
+        return _GREEK.get(name, name)
+
+    def brackets(self, inner):
+        return f"({inner})"
+
+    def subscript(self, value, index):
+        return f"{value}_{index}"
+
+    def fraction(self, left, right):
+        return f"{self.wrapped(left, _PRODUCT)}/{self.wrapped(right, _POWER)}", _PRODUCT
+
+    def power(self, base, exponent):
+        if isinstance(exponent, ast.Constant):
+            return self.wrapped(base, _ATOM) + str(exponent.value).translate(_SUPERSCRIPT)
+        return f"{self.wrapped(base, _ATOM)}^{self.wrapped(exponent, _ATOM)}"
+
+    def call(self, name, arguments):
+        drawn = [self.print(a)[0] for a in arguments]
+        if name == "abs":
+            return f"|{drawn[0]}|", _ATOM
+        if name == "sum":
+            return f"Σ_{drawn[1]} {self.wrapped(arguments[0], _PRODUCT)}", _PRODUCT
+        if name == "where":
+            return f"{{{drawn[1]} if {drawn[0]}, else {drawn[2]}}}", _ATOM
+        return f"{_GREEK.get(name, name)}({', '.join(drawn)})", _ATOM
+
+
+class _Latex(_Style):
+    minus, times, column = "-", r" \, ", 1
+
+    def name(self, name):
+        if len(name) == 1:
+            return name
+        return f"\\{name}" if name in _GREEK else rf"\mathrm{{{name}}}"
+
+    def brackets(self, inner):
+        return rf"\left({inner}\right)"
+
+    def subscript(self, value, index):
+        return f"{value}_{{{index}}}"
+
+    def fraction(self, left, right):
+        return rf"\frac{{{self.print(left)[0]}}}{{{self.print(right)[0]}}}", _ATOM
+
+    def power(self, base, exponent):
+        return f"{self.wrapped(base, _ATOM)}^{{{self.print(exponent)[0]}}}"
+
+    def call(self, name, arguments):
+        drawn = [self.print(a)[0] for a in arguments]
+        match name:
+            case "abs":
+                return rf"\left|{drawn[0]}\right|", _ATOM
+            case "exp":
+                return f"e^{{{drawn[0]}}}", _POWER
+            case "sum":
+                return rf"\sum_{{{drawn[1]}}} {self.wrapped(arguments[0], _PRODUCT)}", _PRODUCT
+            case "where":
+                rows = rf"{drawn[1]} & \text{{if }} {drawn[0]} \\ {drawn[2]} & \text{{else}}"
+                return rf"\begin{{cases}} {rows} \end{{cases}}", _ATOM
+            case "sigma":
+                head = r"\sigma"
+            case "sign" | "softplus":
+                head = rf"\mathrm{{{name}}}"
+            case _:
+                head = f"\\{name}"
+        return head + self.brackets(", ".join(drawn)), _ATOM

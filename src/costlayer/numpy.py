@@ -1,0 +1,74 @@
+"""The NumPy front: values, gradients, curvatures and predictions, arrays in and arrays out.
+
+Shapes, weights, ignored targets and reductions are described in `costlayer.evaluate`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import ArrayLike, NDArray
+
+from costlayer.catalogue import pair as as_pair
+from costlayer.evaluate import Reduction, evaluate, predict_and_gain, scores
+from costlayer.pair import Pair
+
+
+def value(pair: str | Pair, z: ArrayLike, y: ArrayLike, weight: ArrayLike | None = None, reduction: Reduction = "mean"):
+    """How wrong the predictions are: `ℓ(φ(z), y)`.
+
+    Arguments:
+        pair: a pair or its name.
+        z: raw scores, float32 or float64 (float16 is computed in float32; integers in float64).
+        y: targets; shapes as `costlayer.evaluate` says.
+        weight: per example, 0 or more.
+        reduction: "mean", "sum", "none" or "weighted_mean".
+
+    Returns a float64, or with "none" an array in the shape of the examples and the type of `z`.
+    Errors: `InvalidValue` or `InvalidType`, with the first offending index and value.
+
+    >>> import numpy as np
+    >>> float(value("sigmoid+cross_entropy", np.array([0.0, 50.0]), np.array([1.0, 1.0]), reduction="sum"))
+    0.6931471805599453
+    """
+    return evaluate(as_pair(pair), z, y, weight, reduction=reduction, delta=False).value
+
+
+def value_and_delta(
+    pair: str | Pair, z: ArrayLike, y: ArrayLike, weight: ArrayLike | None = None, reduction: Reduction = "mean"
+) -> tuple[Any, NDArray]:
+    """The value and its exact gradient by the scores, in one pass; arguments and errors as for `value`.
+
+    Returns the value and δ, an array in the shape and type of `z`.
+
+    >>> import numpy as np
+    >>> total, delta = value_and_delta("identity+mse", np.array([1.0, 3.0]), np.array([1.0, 1.0]))
+    >>> float(total), delta
+    (2.0, array([0., 2.]))
+    """
+    result = evaluate(as_pair(pair), z, y, weight, reduction=reduction)
+    return result.value, result.delta
+
+
+def curvature(
+    pair: str | Pair, z: ArrayLike, y: ArrayLike, weight: ArrayLike | None = None, reduction: Reduction = "none"
+) -> NDArray:
+    """The second derivative of the value by each score (for row pairs the diagonal), in the shape and type of `z`.
+
+    Arguments and errors as for `value`; nothing is averaged unless a `reduction` asks for it.
+
+    >>> import numpy as np
+    >>> curvature("sigmoid+cross_entropy", np.array([0.0]), np.array([1.0]))
+    array([0.25])
+    """
+    return evaluate(as_pair(pair), z, y, weight, reduction=reduction, delta=False, curvature=True).curvature
+
+
+def predict(pair: str | Pair, z: ArrayLike) -> NDArray:
+    """The predictions `φ(z)`, in the shape and type of `z`.
+
+    >>> import numpy as np
+    >>> predict("softmax+cross_entropy", np.array([[1.0, 1.0, 1.0, 1.0]]))
+    array([[0.25, 0.25, 0.25, 0.25]])
+    """
+    return predict_and_gain(as_pair(pair), scores(z), with_gain=False)[0]

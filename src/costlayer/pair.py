@@ -1,0 +1,415 @@
+"""What a pair is: an output activation, a cost, and the closed form that stands for both where digits are at stake."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+
+from costlayer import formula
+from costlayer.errors import InvalidType, InvalidValue, nearest
+from costlayer.words import product
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The numbers from `low` to `high`, each end belonging or not; with `ends_only`, just the two ends.
+
+    >>> 0.0 in Interval(0, 1), 0.0 in Interval(0, 1, low_closed=False), 0.5 in Interval(-1, 1, ends_only=True)
+    (True, False, False)
+    """
+
+    low: float
+    high: float
+    low_closed: bool = True
+    high_closed: bool = True
+    ends_only: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise InvalidValue("low, high", f"{self.low}, {self.high}", "low < high", "Swap the ends.")
+        # an infinite end never belongs: a target or a prediction is a number
+        object.__setattr__(self, "low_closed", self.low_closed and math.isfinite(self.low))
+        object.__setattr__(self, "high_closed", self.high_closed and math.isfinite(self.high))
+
+    def __contains__(self, x: float) -> bool:
+        if self.ends_only:
+            return x in (self.low, self.high)
+        above = self.low <= x if self.low_closed else self.low < x
+        return above and (x <= self.high if self.high_closed else x < self.high)
+
+    def covers(self, other: Interval) -> bool:
+        """Whether every number of `other` belongs to this interval."""
+        low = self.low < other.low or (self.low == other.low and (self.low_closed or not other.low_closed))
+        high = self.high > other.high or (self.high == other.high and (self.high_closed or not other.high_closed))
+        return low and high
+
+    def closure(self) -> Interval:
+        """The interval with its finite ends."""
+        return Interval(self.low, self.high)
+
+    def bounds(self, dtype) -> tuple[float, float]:
+        """The least and the greatest number of the type that belong."""
+        kind = np.dtype(dtype).type
+        low, high = kind(self.low), kind(self.high)
+        low = low if self.low_closed else np.nextafter(low, kind(np.inf))
+        high = high if self.high_closed else np.nextafter(high, kind(-np.inf))
+        return low, high
+
+    def __str__(self) -> str:
+        if self.ends_only:
+            return f"{{{_number(self.low)}, {_number(self.high)}}}"
+        left, right = "[" if self.low_closed else "(", "]" if self.high_closed else ")"
+        return f"{left}{_number(self.low)}, {_number(self.high)}{right}"
+
+
+def _number(x: float) -> str:
+    return {math.inf: "∞", -math.inf: "−∞"}.get(x, f"{x:g}".replace("-", "−"))
+
+
+REALS = Interval(-math.inf, math.inf)
+UNIT = Interval(0.0, 1.0)
+POSITIVE = Interval(0.0, math.inf, low_closed=False)
+NON_NEGATIVE = Interval(0.0, math.inf)
+SIGNS = Interval(-1.0, 1.0, ends_only=True)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A number that shapes an activation or a cost: its default and the interval it must lie in."""
+
+    default: float
+    domain: Interval
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An output activation `v = φ(z)`.
+
+    Arguments:
+        name: as written in a pair.
+        summary: one sentence.
+        range: what `v` can be; a function of the parameters where it depends on them.
+        formula, gain: `φ` in terms of z, and `φ'` in terms of z or v, in the notation of `costlayer.formula`.
+        terms: `(z, *parameters) -> v, φ'(z), φ''(z)`, in the scalar language. None for a row activation.
+        inverse: `(v, *parameters) -> z`, in the scalar language; ±inf at an end that is reached only in the limit.
+        flat: the scores at which the gain all but vanishes, as a typical wrong score (5, -5); empty if nowhere.
+        instead: what to use where a flat activation would starve the network.
+        limits: what happens at the extremes.
+        reference: where it comes from.
+        parameters: by name, in the order in which `terms` takes them.
+        row: whether the scores of one example are normalised together.
+    """
+
+    name: str
+    summary: str
+    range: Interval | Callable[..., Interval]
+    formula: str
+    gain: str
+    limits: str
+    reference: str
+    terms: Callable | None = None
+    inverse: Callable | None = None
+    flat: tuple[float, ...] = ()
+    instead: str = ""
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    row: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A cost `ℓ(v, y)`.
+
+    Arguments:
+        name: as written in a pair.
+        summary: one sentence.
+        domain: where `v` must lie.
+        target: where `y` must lie.
+        formula, derivative: `ℓ` and `∂ℓ/∂v`, in the notation of `costlayer.formula`.
+        terms: `(v, y, *parameters) -> ℓ, ∂ℓ/∂v, ∂²ℓ/∂v²`, in the scalar language.
+        natural: the pairs in which it is at its best, for an error to name.
+        limits: what happens at the extremes.
+        reference: where it comes from.
+        elicits_mean: whether the mean of the targets is the constant prediction with the least cost.
+        parameters: by name, in the order in which `terms` takes them.
+    """
+
+    name: str
+    summary: str
+    domain: Interval
+    target: Interval
+    formula: str
+    derivative: str
+    terms: Callable
+    natural: str
+    limits: str
+    reference: str
+    elicits_mean: bool = False
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class ClosedForm:
+    """A pair written as one formula, where composing activation and cost would lose digits.
+
+    Arguments:
+        activation, cost: the names of the two.
+        summary: one sentence.
+        formula, derivative: the cost and δ in terms of z, v and y, in the notation of `costlayer.formula`.
+        limits, reference: as for `Cost`.
+        terms: pointwise pairs: `(z, y, *parameters) -> value, δ, curvature`.
+        row_terms: row pairs: `(p, q, log_p, log_q, y, *parameters) -> value, q s, q² s'`, where q = 1 − p, s is the
+            derivative of the element's cost by log p, and s' that of s. Scaled by q, both stay finite as p → 1.
+        margin: row pairs whose cost depends on the probability of the true class alone: `(d, y, *parameters)`, a
+            pointwise formula whose value at y = 0 is the cost at d = logsumexp of the other scores − the true score.
+        canonical: k where δ = k (v − y).
+        convex: whether the value is convex in z.
+        steady: whether a larger error never gives a smaller |δ|.
+    """
+
+    activation: str
+    cost: str
+    summary: str
+    formula: str
+    derivative: str
+    limits: str
+    reference: str
+    terms: Callable | None = None
+    row_terms: Callable | None = None
+    margin: Callable | None = None
+    canonical: float | None = None
+    convex: bool = False
+    steady: bool = False
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An output activation and a cost as one layer. Made by `costlayer.pair`; frozen, comparable, printable.
+
+    `str(pair)` is its name; `print(pair.describe())` shows everything about it.
+    """
+
+    activation: Activation
+    cost: Cost
+    closed: ClosedForm | None = None
+    parameters: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", MappingProxyType(_checked(self, dict(self.parameters))))
+        domain = self.cost.domain
+        if not domain.covers(self.range):
+            raise InvalidValue(
+                "pair",
+                f"'{self.name}', where {self.activation} gives v in {self.range}",
+                f"an activation whose values lie in {domain}, where {self.cost} is defined",
+                f"Use {self.cost.natural}.",
+            )
+        # A cost for all real targets may be used on a part of them; one for a set of its own needs all of that set.
+        if self.cost.target != REALS and not self.range.closure().covers(self.cost.target):
+            raise InvalidValue(
+                "pair",
+                f"'{self.name}', where {self.activation} gives v in {self.range} only",
+                f"an activation that can reach the targets of {self.cost}, {self.cost.target}",
+                f"Use {self.cost.natural}.",
+            )
+
+    @property
+    def name(self) -> str:
+        """The name, `"activation+cost"`."""
+        return f"{self.activation.name}+{self.cost.name}"
+
+    @property
+    def range(self) -> Interval:
+        """Where the predictions v lie."""
+        given = self.activation.range
+        if isinstance(given, Interval):
+            return given
+        return given(*self.activation_values)
+
+    @property
+    def target(self) -> Interval:
+        """Where the targets y must lie."""
+        return self.cost.target
+
+    @property
+    def row(self) -> bool:
+        """Whether the scores of one example are normalised together."""
+        return self.activation.row
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The parameters in the order in which the formula takes them: the activation's, then the cost's."""
+        return tuple(self.parameters.values())
+
+    @property
+    def activation_values(self) -> tuple[float, ...]:
+        """The parameters of the activation alone."""
+        return tuple(self.parameters[name] for name in self.activation.parameters)
+
+    @property
+    def cost_values(self) -> tuple[float, ...]:
+        """The parameters of the cost alone."""
+        return tuple(self.parameters[name] for name in self.cost.parameters)
+
+    @property
+    def canonical(self) -> float | None:
+        """k where the gain cancels and δ = k (v − y); else None."""
+        return self.closed.canonical if self.closed else None
+
+    @property
+    def convex(self) -> bool:
+        """Whether the value is known to be convex in z."""
+        return self.closed.convex if self.closed else self.activation.name == "identity"
+
+    @property
+    def steady(self) -> bool:
+        """Whether a larger error never gives a smaller |δ|."""
+        return self.closed.steady if self.closed else self.activation.name == "identity"
+
+    @property
+    def starves(self) -> bool:
+        """Whether δ all but vanishes at scores where the output is wrong."""
+        return self.closed is None and bool(self.activation.flat)
+
+    @property
+    def summary(self) -> str:
+        """One sentence."""
+        if self.closed:
+            return self.closed.summary
+        if self.activation.name == "identity":
+            return self.cost.summary
+        if self.starves:
+            return f"{self.cost.summary} Behind {self.activation}, whose gain vanishes, it starves: {self._instead()}."
+        return f"{self.cost.summary} {self.activation.summary}"
+
+    @property
+    def formula(self) -> str:
+        """The value in plain text."""
+        return formula.text(self._formula(), self._prediction(self._formula()))
+
+    @property
+    def derivative(self) -> str:
+        """δ in plain text."""
+        return formula.text(self._derivative(), self._prediction(self._derivative()))
+
+    @property
+    def formula_latex(self) -> str:
+        """The value in LaTeX."""
+        return formula.latex(self._formula(), self._prediction(self._formula()))
+
+    @property
+    def derivative_latex(self) -> str:
+        """δ in LaTeX."""
+        return formula.latex(self._derivative(), self._prediction(self._derivative()))
+
+    @property
+    def limits(self) -> str:
+        """What happens at the extremes."""
+        return self.closed.limits if self.closed else " ".join([self.cost.limits, self.activation.limits])
+
+    @property
+    def reference(self) -> str:
+        """Where the pair comes from."""
+        return self.closed.reference if self.closed else "; ".join([self.cost.reference, self.activation.reference])
+
+    def describe(self) -> str:
+        """Everything about the pair as readable text: summary, formulas, domains, limits, reference."""
+        given = ", ".join(f"{name} = {value:g}" for name, value in self.parameters.items())
+        gradient = "a larger error never gives a smaller |δ|" if self.steady else "|δ| may shrink as the error grows"
+        if self.starves:
+            gradient = f"starves where {self.activation} is flat; {self._instead()}"
+        lines = [
+            ("", self.summary),
+            ("value", self.formula),
+            ("δ", self.derivative),
+            ("LaTeX", self.formula_latex),
+            ("", r"\delta = " + self.derivative_latex),
+            ("parameters", given),
+            ("prediction v", f"in {self.range}"),
+            ("target y", "a class index, or probabilities" if self.row else f"in {self.target}"),
+            ("gradient", gradient + (f"; canonical, δ = {self.canonical:g} (v − y)" if self.canonical else "")),
+            ("limits", self.limits),
+            ("reference", self.reference),
+        ]
+        return self.name + "\n" + "\n".join(f"  {title:<13} {text}" for title, text in lines if text)
+
+    def _formula(self) -> str:
+        if self.closed:
+            return self.closed.formula
+        if self.row:
+            return f"sum({formula.indexed(self.cost.formula, 'j')}, j)"
+        return formula.renamed(self.cost.formula, "v", "z") if self.activation.name == "identity" else self.cost.formula
+
+    def _derivative(self) -> str:
+        if self.closed:
+            return self.closed.derivative
+        if self.row:
+            slope_j, slope_k = (formula.indexed(self.cost.derivative, index) for index in "jk")
+            return f"v[j]*({slope_j} - sum(v[k]*({slope_k}), k))"
+        if self.activation.name == "identity":
+            return formula.renamed(self.cost.derivative, "v", "z")
+        return f"({self.cost.derivative})*({self.activation.gain})"
+
+    def _prediction(self, source: str) -> str:
+        """What v stands for, where a formula mentions it."""
+        if not formula.mentions(source, "v"):
+            return ""
+        return "v[j] == exp(z[j])/sum(exp(z[k]), k)" if self.row else f"v == {self.activation.formula}"
+
+    def _instead(self) -> str:
+        return f"use {self.activation.instead}"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        given = "".join(f", {name}={value:g}" for name, value in self.parameters.items())
+        return f"pair({self.name!r}{given})"
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.values))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pair) and (self.name, self.values) == (other.name, other.values)
+
+    def __reduce__(self):
+        from costlayer.catalogue import build
+
+        return build, (self.name, dict(self.parameters))
+
+
+def chain(gain, bend, value, slope, curve):
+    """Value, δ and curvature by the chain rule: `gain`, `bend` are φ', φ'', and `slope`, `curve` those of the cost."""
+    return value, product(gain, slope), product(gain * gain, curve) + product(bend, slope)
+
+
+def chain_row(p, q, value, slope, curve):
+    """The same for one element of a softmax, as `ClosedForm.row_terms` defines it."""
+    return value, q * product(p, slope), q * q * (product(p, slope) + product(p * p, curve))
+
+
+def _checked(pair: Pair, given: dict[str, float]) -> dict[str, float]:
+    known = {**pair.activation.parameters, **pair.cost.parameters}
+    for name in given:
+        if name not in known:
+            fix = nearest(name, known) if known else f"{pair.name} takes no parameters."
+            raise InvalidValue(name, f"the unknown parameter {name!r}", f"a parameter of {pair.name}", fix)
+    checked = {}
+    for name, parameter in known.items():
+        value = given.get(name, parameter.default)
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+            raise InvalidType(name, f"{value!r} ({type(value).__name__})", "a number", parameter.meaning)
+        if float(value) not in parameter.domain:
+            raise InvalidValue(name, f"{value}", f"a number in {parameter.domain}", parameter.meaning)
+        checked[name] = float(value)
+    return checked

@@ -1,0 +1,24 @@
+"""exp+poisson: δ = exp(z) − y."""
+
+from costlayer.pair import ClosedForm
+from costlayer.words import exp, minimum, product
+
+
+def terms(z, y):
+    v = exp(z)
+    return v - product(y, minimum(z, 1e30)), v - y, v  # the minimum: exp(z) outgrows y z, also at z = ∞
+
+
+EXP_POISSON = ClosedForm(
+    activation="exp",
+    cost="poisson",
+    summary="Poisson regression: the score is the logarithm of a rate, and the gradient is the error itself.",
+    formula="exp(z) - y*z",
+    derivative="v - y",
+    terms=terms,
+    canonical=1.0,
+    convex=True,
+    steady=True,
+    limits="As z → −∞ the value grows as y |z| and δ → −y; as z → ∞ both grow as exp(z).",
+    reference="McCullagh and Nelder (1989), Generalized linear models, chapter 6",
+)

@@ -1,0 +1,27 @@
+"""softplus+poisson: counts, with a rate that is as good as the score itself where it is large."""
+
+from costlayer.pair import ClosedForm
+from costlayer.pairs.softplus_log import terms as log_softplus
+from costlayer.words import absolute, exp, minimum, product, where
+
+
+def terms(z, y):
+    v, log_v, slope, bend = log_softplus(z)
+    e = exp(-absolute(z))
+    r = 1.0 / (1.0 + e)
+    value = v - product(y, minimum(log_v, 1e30))
+    return value, where(z >= 0.0, r, e * r) - y * slope, e * r * r - y * bend
+
+
+SOFTPLUS_POISSON = ClosedForm(
+    activation="softplus",
+    cost="poisson",
+    summary="Poisson regression whose rate grows with the score, not by a factor for every step of it.",
+    formula="ln(1 + exp(z)) - y*ln(ln(1 + exp(z)))",
+    derivative="(1 - y/v)/(1 + exp(-z))",
+    terms=terms,
+    convex=True,
+    steady=True,
+    limits="As z → −∞ the value grows as y |z| and δ → −y; as z → ∞ the value grows as z and δ → 1.",
+    reference="McCullagh and Nelder (1989), Generalized linear models, chapter 6; Dugas et al. (2001) for softplus",
+)

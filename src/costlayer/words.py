@@ -1,0 +1,35 @@
+"""The vocabulary that every formula is written in.
+
+A formula is a plain scalar function over these words and `+ - * / < <= == >= >`. Here the words have their IEEE
+meaning on NumPy's float64, a Python float that overflows to infinity where those of `math` would raise. An engine is a
+table from the same names to functions of its own (`costlayer.engines`).
+"""
+
+from numpy import absolute, exp, expm1, log, log1p, maximum, minimum, sign, tanh
+from numpy import float64 as double  # the type that sums are kept in
+
+__all__ = [
+    "absolute",
+    "double",
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "maximum",
+    "minimum",
+    "product",
+    "sign",
+    "tanh",
+    "where",
+]
+VOCABULARY = tuple(word for word in __all__ if word != "product")  # what an engine must bring; product is made of it
+
+
+def where(condition, a, b):
+    """`a` if the condition holds, else `b`. Engines evaluate both, so neither may depend on the other being skipped."""
+    return a if condition else b
+
+
+def product(a, b):
+    """`a * b`, with nothing times infinity being nothing: a gain that has vanished lets no error through."""
+    return where(a == 0.0, a, where(b == 0.0, b, a * b))
