@@ -277,7 +277,7 @@ def verdict(records, pairs, metric, higher, advised):
         "difference": difference,
         "larger_than_spread": False,
         "sentence": f"{rows[0]['pair']} won with {metric} {rows[0]['mean']:.3f} on the test rows, over "
-        "{len(rows[0]['values'])} seeds; "
+        f"{len(rows[0]['values'])} seeds; "
         + (
             f"{rows[1]['pair']} follows {difference:.3f} behind, less than the spread between seeds."
             if len(rows) > 1

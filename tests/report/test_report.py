@@ -338,6 +338,16 @@ def test_interrupted_runs_say_what_was_done(run, kept):
     assert "sigmoid+mse" in p.text
 
 
+@pytest.mark.parametrize("maker", ["classes_run", "values_run"])
+def test_without_a_verdict_the_trainings_themselves_are_ranked(made, maker):
+    config, records = made(maker)
+    order = [r["pair"] for r in records[-1]["ranking"]]
+    text = render(config, records[:-1])
+    rows = text.partition("<tbody>")[2].partition("</tbody>")[0].split("</tr>")
+    assert [re.sub(r"<[^>]+>", " ", row).split()[0] for row in rows if row] == order
+    assert f"So far {order[0]} is ahead" in Page(text).text
+
+
 def nulled(x, keep):
     """The same record with every figure gone."""
     if isinstance(x, dict):
