@@ -8,6 +8,8 @@ import skops.io
 from datasets import TARGETS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
 
 from costlayer.errors import InvalidValue
 from costlayer.study import preparation as module
@@ -329,6 +331,8 @@ def test_parts_have_the_sizes_asked_for_and_differ_by_seed():
     sizes = [len(part) for part in split(y, "classes", 0, validation=0.1, test=0.3)]
     np.testing.assert_allclose(sizes, [1078.2, 179.7, 539.1], atol=3)
     assert not np.array_equal(split(y, "classes", 0)[2], split(y, "classes", 1)[2])
+    many = np.repeat(np.arange(20), 17)  # 3.4 rows of each class: the fractions add up to 8 rows
+    assert [len(part) for part in split(many, "classes", 0)] == [204, 68, 68]
     skewed = np.exp(3 * np.random.default_rng(0).normal(size=1000))
     train, validation, test = split(skewed, "positive", 0)
     assert (len(train), len(validation), len(test)) == (600, 200, 200)
@@ -407,16 +411,15 @@ def test_a_file_with_anything_else_in_it_is_refused(tmp_path, capsys):
     path.write_bytes(whole[: len(whole) // 2])
     refused(lambda: Preparation.load(path), "damaged")
     skops.io.dump({"format": 1, "evil": _Evil()}, path)
-    refused(lambda: Preparation.load(path), "_Evil")
+    refused(lambda: Preparation.load(path), "do not belong there", "_Evil")
     skops.io.dump({"format": 1, "versions": {}, "blocks": [], "surprise": 1}, path)
     refused(lambda: Preparation.load(path), "damaged")
     skops.io.dump({"format": 0}, path)
     refused(lambda: Preparation.load(path), "another version")
-    from sklearn.linear_model import LinearRegression
-
-    block = {"parts": [["a", "value"]], "pipeline": LinearRegression(), "features": ["a"], "owners": ["a"]}
-    skops.io.dump({"format": 1, "versions": {}, "blocks": [block]}, path)
-    refused(lambda: Preparation.load(path), "LinearRegression")
+    for pipeline in (LinearRegression(), make_pipeline(LinearRegression())):
+        block = {"parts": [["a", "value"]], "pipeline": pipeline, "features": ["a"], "owners": ["a"]}
+        skops.io.dump({"format": 1, "versions": {}, "blocks": [block]}, path)
+        refused(lambda: Preparation.load(path), "LinearRegression", "a known pipeline")
     assert capsys.readouterr().out == ""
 
 

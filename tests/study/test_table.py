@@ -124,6 +124,14 @@ def test_decimal_commas_beside_semicolons(tmp_path):
     assert frame.rows() == [(1.5, "x,y", 1), (-2.25, "z", 2), (None, "w", 3)]
 
 
+def test_a_decimal_comma_between_commas_is_text(tmp_path):
+    assert read_table(csv_file(tmp_path, 'a,y\n"1,5",1\n"2,5",2\n'), "y").frame["a"].to_list() == ["1,5", "2,5"]
+
+
+def test_the_separator_is_the_one_that_cuts_every_line_alike(tmp_path):
+    assert read_table(csv_file(tmp_path, "x;y, in m, up\n1;2\n3;4\n"), "x").frame.rows() == [(1, 2), (3, 4)]
+
+
 def test_spaces_around_fields(tmp_path):
     frame = read_table(csv_file(tmp_path, "a, b, day, y\n 1, u, 2020-01-01, 3\n ?, v , 2020-01-02, 4\n"), "y").frame
     assert frame.columns == ["a", "b", "day", "y"]

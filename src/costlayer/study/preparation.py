@@ -16,6 +16,7 @@ import skops.io
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from skops.io.exceptions import UntrustedTypesFoundException
 
 from costlayer.errors import CostLayerError, InvalidValue, nearest
 from costlayer.study.table import as_dates
@@ -243,9 +244,6 @@ class Preparation:
             InvalidValue: the file is missing or damaged, or holds anything but a preparation.
         """
         try:
-            foreign = sorted(set(skops.io.get_untrusted_types(file=path)) - set(_TRUSTED))
-            if foreign:
-                raise _no_preparation(path, f"objects of the types {', '.join(foreign)}")
             record = skops.io.load(path, trusted=_TRUSTED)
             if record.pop("format") != _FORMAT:
                 raise _no_preparation(path, "a preparation from another version of costlayer")
@@ -259,6 +257,8 @@ class Preparation:
             return cls(**record, blocks=blocks)
         except CostLayerError:
             raise
+        except UntrustedTypesFoundException as error:
+            raise _no_preparation(path, f"objects that do not belong there ({error})") from error
         except FileNotFoundError as error:
             raise _no_preparation(path, "no file") from error
         except Exception as error:  # a damaged archive fails in as many ways as it has parts
@@ -351,10 +351,8 @@ def split(
     if kind in CLASS_KINDS:
         _, strata = np.unique(y, return_inverse=True)
     else:
-        # Equal values lie in random order, so that a bin's edge does not cut them by their place in the file.
-        order = np.lexsort((random.random(len(y)), y))
         strata = np.empty(len(y), np.int64)
-        strata[order] = np.arange(len(y)) * min(10, max(1, len(y) // 30)) // max(1, len(y))
+        strata[np.argsort(y, kind="stable")] = np.arange(len(y)) * min(10, max(1, len(y) // 30)) // max(1, len(y))
     parts: tuple[list[np.ndarray], ...] = ([], [], [])
     shares, owed = np.array([test, validation]), np.zeros(2)
     for stratum in range(int(strata.max()) + 1 if len(y) else 0):
