@@ -141,8 +141,8 @@ footer { color:var(--muted); font-size:.8125rem; border-top:1px solid var(--line
 }
 :root[data-print] main { max-width:700px; padding:0; }
 :root[data-print] .plots { --least:200px !important; gap:16px; }
-:root[data-print] table { font-size:.72rem; } :root[data-print] th { font-size:.7rem; }
-:root[data-print] :is(td, th) { padding-right:.6em; } :root[data-print] .strip { width:80px; }
+:root[data-print] :is(table, th) { font-size:.68rem; }
+:root[data-print] :is(td, th) { padding-right:.4em; } :root[data-print] .strip { width:60px; }
 @page { margin:16mm 14mm; }
 @media print {
   body { font-size:10.5pt; } nav, .choose, noscript { display:none; }
