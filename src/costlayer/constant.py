@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from costlayer.catalogue import pair as as_pair
 from costlayer.engines import reference
 from costlayer.errors import InvalidValue
 from costlayer.evaluate import check_targets, numbers, weights
 from costlayer.pair import Pair
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 
 def constant(pair: str | Pair, y: ArrayLike, weight: ArrayLike | None = None, classes: int | None = None):

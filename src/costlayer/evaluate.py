@@ -23,14 +23,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from costlayer.engines import cpu
 from costlayer.errors import CostLayerError, InvalidType, InvalidValue, nearest
 from costlayer.pair import UNIT, Pair
+
+if TYPE_CHECKING:  # a tenth of the time to import costlayer
+    from numpy.typing import ArrayLike, NDArray
 
 Reduction = Literal["mean", "sum", "none", "weighted_mean"]
 REDUCTIONS = ("mean", "sum", "none", "weighted_mean")
@@ -106,8 +108,10 @@ def evaluate(
         result = np.float64(np.nan if empty == "nan" else 0.0)
     else:
         result = np.float64(total) / divisor
-    restored = [None if outputs[name] is None else problem.restore(outputs[name]) for name in ("delta", "curvature")]
-    return Evaluation(result, *restored, divisor)
+    slope, curve = (
+        None if (found := outputs[name]) is None else problem.restore(found) for name in ("delta", "curvature")
+    )
+    return Evaluation(result, slope, curve, divisor)
 
 
 class _Problem(ABC):

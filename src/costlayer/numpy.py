@@ -5,13 +5,14 @@ Shapes, weights, ignored targets and reductions are described in `costlayer.eval
 
 from __future__ import annotations
 
-from typing import Any
-
-from numpy.typing import ArrayLike, NDArray
+from typing import TYPE_CHECKING, Any
 
 from costlayer.catalogue import pair as as_pair
 from costlayer.evaluate import Reduction, evaluate, predict_and_gain, scores
 from costlayer.pair import Pair
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 
 def value(pair: str | Pair, z: ArrayLike, y: ArrayLike, weight: ArrayLike | None = None, reduction: Reduction = "mean"):

@@ -5,22 +5,25 @@ compiler's version. So it is found again by every process, and a change to any f
 Numba's own cache looks at the time stamp of one file only, and would serve a changed formula stale.
 """
 
-import hashlib
+from __future__ import annotations
+
 import importlib.util
 import itertools
 import os
 import sys
-import tempfile
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from costlayer.engines import lower
 from costlayer.pair import Pair
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 BLOCK = 1 << 16  # elements summed by one call: fixed, so that the sum does not depend on the number of threads
 
@@ -122,6 +125,8 @@ def _module(name: str, dtype: str) -> ModuleType:
 
 @cache
 def _load(name: str, dtype: str) -> ModuleType:
+    import hashlib
+
     from costlayer.catalogue import build
 
     pair = build(name, {})
@@ -146,6 +151,8 @@ def _load(name: str, dtype: str) -> ModuleType:
 
 def _write(path: Path, code: str) -> None:
     """Write the file whole or not at all, and leave it alone if another process was first."""
+    import tempfile
+
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -162,6 +169,8 @@ def _write(path: Path, code: str) -> None:
 
 @cache
 def _pool() -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor  # here: imports made for one call keep `import costlayer` short
+
     return ThreadPoolExecutor(max(1, available_cores() - 1), thread_name_prefix="costlayer")
 
 
