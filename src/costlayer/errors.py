@@ -1,5 +1,7 @@
 """One family of errors: what was wrong, what came, what was expected, what to do."""
 
+from collections.abc import Iterable
+
 
 class CostLayerError(Exception):
     """An input costlayer cannot work with.
@@ -48,12 +50,11 @@ class SaturationWarning(UserWarning):
     """The pair starves the network of gradient where its output is most wrong."""
 
 
-def nearest(name: str, known) -> str:
-    """The part of an error that suggests the closest of the known names, or lists them all."""
+def nearest(name: str, known: Iterable[object]) -> str:
+    """The part of an error that suggests the closest of the known names, or lists them."""
     import difflib
 
-    known = [str(k) for k in known]
-    close = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
-    if close:
-        return "Did you mean " + " or ".join(repr(c) for c in close) + "?"
-    return "Known: " + ", ".join(sorted(known)) + "."
+    names = sorted(map(str, known))
+    if close := difflib.get_close_matches(str(name), names, n=3, cutoff=0.5):
+        return "Did you mean " + " or ".join(map(repr, close)) + "?"
+    return "Known: " + ", ".join(names[:40]) + (f" and {len(names) - 40} more." if len(names) > 40 else ".")
