@@ -204,6 +204,30 @@ def test_seeds_are_pooled_by_their_counts(run):
     assert sum(pooled["meta"]) == pytest.approx(counts)
 
 
+def test_bins_of_few_outputs_are_faint_and_off_the_line(made):
+    config, records = made("classes_run", ("sigmoid+mse",), 1, 10, 12)
+    final = of(records, "final")[0]
+    final["calibration"] = {
+        "predicted": [0.2, 0.5, None, 0.9],
+        "observed": [1.0, 0.4, None, 0.95],
+        "count": [2, 30, 0, 400],
+    }
+    p = page((config, records))
+    (line,) = p.traces("how often it is true", name="sigmoid+mse")
+    (few,) = p.traces("how often it is true", name="few")
+    assert (line["x"], line["y"], line["customdata"]) == ([0.5, 0.9], [0.4, 0.95], [30, 400])
+    assert (few["x"], few["y"], few["customdata"]) == ([0.2], [1.0], [2])
+
+
+def test_the_metrics_axis_spans_what_comes_after_epoch_0(run):
+    _, records = run
+    layout = page(run).figures[0][0]["figure"]["layout"]
+    low, high = layout["yaxis"]["range"]
+    later = [r["metrics"]["accuracy"] for r in of(records, "epoch") if r["epoch"] > 0]
+    assert low < min(later) + 0.05
+    assert high > max(later) - 0.01
+
+
 def test_no_score_histogram_has_a_curve_where_the_records_have_none(made):
     p = page(made("classes_run", ("softmax+cross_entropy",), 1, 10, 8))
     assert p.traces(name="end")

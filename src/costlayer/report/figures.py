@@ -13,6 +13,7 @@ from costlayer.report.records import MOMENTS, Run, average, finite, pooled_edges
 from costlayer.report.text import Names
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif'
+FEW = 10  # outputs in a bin of a reliability diagram, under which its height is mostly chance
 FLAT = 0.01  # a gain under this is called flat, as in the definition of starved
 
 
@@ -81,16 +82,20 @@ def figure(traces: list[Any], x: str, **layout: Any) -> go.Figure:
     return drawn.update_layout(**layout)
 
 
-def over_epochs(run: Run, names: Names, get, *, percent: bool = False, log: bool = False) -> go.Figure | None:
-    """A figure of the epoch records, a line a pair: the mean, a band of one standard deviation, what longer runs "
-    "add."""
-    traces, highest, lowest = [], 0.0, math.inf
+def over_epochs(run: Run, names: Names, get, *, percent=False, log=False, close=False) -> go.Figure | None:
+    """A figure of the epoch records, a line a pair: mean, band of one standard deviation, what longer runs add.
+
+    With `close` the axis spans what comes after epoch 0, so that pairs which end close together can be told apart.
+    """
+    traces, highest, lowest, later = [], 0.0, math.inf, []
     for pair in run.pairs:
         s = run.series(pair, get)
         known = [m for m in s.mean if m is not None]
         if not known:
             continue
         highest, lowest = max(highest, *known), min(lowest, *known)
+        lines = [(s.epochs, s.mean), *s.tails]
+        later += [v for epochs, values in lines for e, v in zip(epochs, values, strict=True) if v is not None and e > 0]
         line = {"color": names.colour(pair), "width": 2.25, "dash": names.dash(pair)}
         if any(d is not None for d in s.spread):
             bounds = [
@@ -146,6 +151,8 @@ def over_epochs(run: Run, names: Names, get, *, percent: bool = False, log: bool
             tickformat=".0%" if highest >= 0.05 else ".2~%",
             range=[-0.02 * max(highest, 0.01), max(highest * 1.15, 0.01)],
         )
+    if close and len(later) > 1 and (room := 0.08 * (max(later) - min(later))) > 0:
+        drawn.update_yaxes(range=[min(later) - room, max(later) + room])
     if log and lowest > 0 and highest > 3 * lowest:
         drawn.update_yaxes(type="log", tickformat=".3~g", dtick=1 if highest > 100 * lowest else "D2")
     return drawn
@@ -281,6 +288,8 @@ def flat_share(run: Run, pair: str, moment: str) -> float | None:
     """The share of a pair's scores where its activation is flat."""
     c, s = curve(run, pair), scores(run, pair, moment)
     if c is None or s is None or not sum(s.counts) or not c.get("gain"):
+        return None
+    if all(g is None or g >= FLAT for g in c["gain"]):
         return None
     cumulated = np.concatenate([[0.0], np.cumsum(s.counts)])
     zones = flat_zones(c, s.edges[0], s.edges[-1])
@@ -421,18 +430,32 @@ def reliability(c: Calibration, names: Names, pair: str) -> go.Figure:
         hoverinfo="skip",
         name="ideal",
     )
-    line = go.Scatter(
-        x=[k[0] for k in kept],
-        y=[k[1] for k in kept],
-        customdata=[k[2] for k in kept],
-        mode="lines+markers",
-        line={"color": names.colour(pair), "width": 2},
-        # A bin of few outputs says little.
-        marker={"color": names.colour(pair), "size": [4 + 7 * (k[2] / top) ** 0.5 for k in kept], "opacity": 1},
-        name=label(pair),
-        hovertemplate="said %{x:.3f}, true %{y:.3f}<br>%{customdata:,.0f} outputs<extra></extra>",
+
+    def points(rows: list, name: str, **style: Any) -> go.Scatter:
+        sizes = [4 + 7 * (k[2] / top) ** 0.5 for k in rows]
+        return go.Scatter(
+            x=[k[0] for k in rows],
+            y=[k[1] for k in rows],
+            customdata=[k[2] for k in rows],
+            line={"color": names.colour(pair), "width": 2},
+            marker={"color": names.colour(pair), "size": sizes, "opacity": 1},
+            name=name,
+            hovertemplate="said %{x:.3f}, true %{y:.3f}<br>%{customdata:,.0f} outputs<extra></extra>",
+            **style,
+        )
+
+    # A bin of a few outputs is mostly chance: it is shown faintly, and the line passes it by.
+    many = [k for k in kept if k[2] >= FEW] or kept
+    few = [k for k in kept if k not in many]
+    drawn = figure(
+        [
+            bars,
+            diagonal,
+            points(few, "few", mode="markers", opacity=0.45),
+            points(many, label(pair), mode="lines+markers"),
+        ],
+        "predicted probability",
     )
-    drawn = figure([bars, diagonal, line], "predicted probability")
     drawn.update_xaxes(range=[-0.03, 1.03], dtick=0.25)
     drawn.update_yaxes(range=[-0.03, 1.06], dtick=0.25)
     return drawn.update_layout(

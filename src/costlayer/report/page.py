@@ -246,7 +246,7 @@ def learning(run: Run, names: Names) -> Section | None:
     views = []
     shown = [m for m in run.metrics() if m != run.metric]
     for m in ([run.metric] if run.metric else []) + shown:
-        drawn = figures.over_epochs(run, names, lambda r, m=m: (r.get("metrics") or {}).get(m))
+        drawn = figures.over_epochs(run, names, lambda r, m=m: (r.get("metrics") or {}).get(m), close=True)
         if drawn:
             better = "higher" if metric(m).higher_is_better else "lower"
             views.append(View(metric(m).label, f"{metric(m).label} on the validation rows, {better} is better", drawn))
@@ -267,7 +267,8 @@ def learning(run: Run, names: Names) -> Section | None:
         "Learning",
         "How fast each pair learns",
         "Look for curves that rise late or level off early: the network is the same, so what differs is the gradient "
-        f"it is sent. {band}Costs differ in unit between pairs; compare the metrics.",
+        f"it is sent. {band}Costs differ in unit between pairs; compare the "
+        "metrics, whose axis leaves out epoch 0.",
         learning_shows(run, names),
         legend(names, [p for p in run.pairs if run.epochs[p]])
         + selector("Show", [v.name for v in views])
@@ -548,7 +549,7 @@ def calibration(run: Run, names: Names) -> Section | None:
         "Whether a probability means what it says",
         "On the dotted line, of the outputs that say 80\u202f%, 80\u202f% come true. Below the line a pair is too "
         "sure of itself, above it not sure enough. "
-        "The bars count the outputs.",
+        f"The bars count the outputs; bins of under {figures.FEW} are faint.",
         shows,
         grid(parts, 340 if len(parts) in (2, 4) else 270),
     )

@@ -94,7 +94,7 @@ tbody th { border-bottom:1px solid var(--grid); vertical-align:top; font-size:.9
 th.number { white-space:normal; }
 .best { font-weight:650; }
 tr.won td:first-child { font-weight:650; }
-.strip { width:120px; height:20px; display:block; }
+.strip { width:100px; height:20px; display:block; }
 td.first { white-space:nowrap; }
 
 .legend { display:flex; flex-wrap:wrap; gap:.2em .4em; margin:.9em 0 .6em -.5em; font-size:.875rem; }

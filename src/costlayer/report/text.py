@@ -146,5 +146,5 @@ class Names:
 
     def mention(self, text: Any) -> str:
         """A text of the records, escaped, with the pairs it names in their colours."""
-        safe = escape(text)
+        safe = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
         return self.pattern.sub(lambda m: self(self.by_escaped[m[0]]), safe) if self.pattern else safe
