@@ -328,6 +328,7 @@ class Pair:
         gradient = "a larger error never gives a smaller |δ|" if self.steady else "|δ| may shrink as the error grows"
         if self.starves:
             gradient = f"starves where {self.activation} is flat; {self._instead()}"
+        canonical = {None: "", 1.0: "δ = v − y"}.get(self.canonical, f"δ = {self.canonical} (v − y)")
         lines = [
             ("", self.summary),
             ("value", self.formula),
@@ -337,7 +338,7 @@ class Pair:
             ("parameters", given),
             ("prediction v", f"in {self.range}"),
             ("target y", "a class index, or probabilities" if self.row else f"in {self.target}"),
-            ("gradient", gradient + (f"; canonical, δ = {self.canonical:g} (v − y)" if self.canonical else "")),
+            ("gradient", gradient + ("; canonical, " + canonical if canonical else "")),
             ("limits", self.limits),
             ("reference", self.reference),
         ]
@@ -355,7 +356,7 @@ class Pair:
             return self.closed.derivative
         if self.row:
             slope_j, slope_k = (formula.indexed(self.cost.derivative, index) for index in "jk")
-            return f"v[j]*({slope_j} - sum(v[k]*({slope_k}), k))"
+            return f"v[j]*({slope_j} - sum(({slope_k})*v[k], k))"
         if self.activation.name == "identity":
             return formula.renamed(self.cost.derivative, "v", "z")
         return f"({self.cost.derivative})*({self.activation.gain})"
