@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -62,27 +63,29 @@ class CostLayer(nn.Module):
             raise InvalidValue(
                 "reduction", repr(reduction), f"one of {known}", nearest(str(reduction), front.REDUCTIONS)
             )
-        if not 0.0 <= label_smoothing < 1.0:
+        if not (isinstance(label_smoothing, Real) and 0.0 <= label_smoothing < 1.0):
             raise InvalidValue("label_smoothing", repr(label_smoothing), "a number in [0, 1)")
         if empty not in front.EMPTY:
             raise InvalidValue("empty", repr(empty), "one of " + ", ".join(front.EMPTY))
         self.reduction, self.ignore_index = reduction, ignore_index
         self.label_smoothing, self.empty = label_smoothing, empty
-        weights = None if class_weight is None else torch.as_tensor(class_weight)
+        _refuse_gradient(class_weight, "class_weight")
+        try:
+            weights = None if class_weight is None else torch.as_tensor(class_weight)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InvalidType("class_weight", repr(class_weight), "one number per class") from error
         self.register_buffer("class_weight", weights, persistent=False)
 
     @torch.compiler.disable()  # a compiled network runs up to here and goes on after it
     def forward(self, z: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         """The reduced cost of scores `z` under targets `y`."""
         _supported(z)
-        for name, given in (("y", y), ("weight", weight)):
-            if isinstance(given, Tensor) and given.requires_grad:
-                raise UnsupportedDerivative(
-                    name, "a tensor that requires a gradient", "a constant", f"Only z has one: pass {name}.detach()."
-                )
+        if torch.is_grad_enabled():
+            _refuse_gradient(y, "y")
+            _refuse_gradient(weight, "weight")
         if z.dtype in (torch.float16, torch.bfloat16):
             z = z.float()
-        return _Cost.apply(z, y, weight, self, z.requires_grad and torch.is_grad_enabled())[0]  # type: ignore
+        return _Cost.apply(z, self.pair, y, weight, self, z.requires_grad and torch.is_grad_enabled())[0]  # type: ignore
 
     @torch.compiler.disable()
     def predict(self, z: Tensor) -> Tensor:
@@ -90,30 +93,33 @@ class CostLayer(nn.Module):
         _supported(z)
         if z.dtype in (torch.float16, torch.bfloat16):
             return self.predict(z.float()).to(z.dtype)
-        return _Predict.apply(z, self.pair)[0]  # type: ignore
+        return _Predict.apply(z, self.pair, z.requires_grad and torch.is_grad_enabled())[0]  # type: ignore
 
     def constant(self, y: Tensor, weight: Tensor | None = None, classes: int | None = None) -> Tensor:
         """The constant score with the least cost, as `costlayer.constant` finds it: the right initial bias."""
-        given = None if weight is None else _array(weight)
-        return torch.as_tensor(constant(self.pair, _array(y), given, classes), dtype=torch.get_default_dtype())
+        given = None if weight is None else _array(weight, "weight")
+        return torch.as_tensor(constant(self.pair, _array(y, "y"), given, classes), dtype=torch.get_default_dtype())
 
     def extra_repr(self) -> str:
         shown = [repr(self.pair.name)] + [f"{name}={value:g}" for name, value in self.pair.parameters.items()]
         shown += [f"reduction={self.reduction!r}"] if self.reduction != "mean" else []
-        shown += [f"class_weight={self.class_weight.tolist()}"] if self.class_weight is not None else []
+        if self.class_weight is not None:
+            few = self.class_weight.numel() <= 8
+            shown += [f"class_weight={self.class_weight.tolist() if few else f'<{self.class_weight.numel()} classes>'}"]
         shown += [f"ignore_index={self.ignore_index}"] if self.ignore_index is not None else []
         shown += [f"label_smoothing={self.label_smoothing:g}"] if self.label_smoothing else []
+        shown += [f"empty={self.empty!r}"] if self.empty != "zero" else []
         return ", ".join(shown)
 
     def evaluate(self, z: Tensor, y: Tensor, weight: Tensor | None, delta: bool) -> front.Evaluation:
         """The value and, if asked for, δ, as NumPy arrays."""
         return front.evaluate(
             self.pair,
-            _array(z),
-            _array(y),
-            None if weight is None else _array(weight),
+            _array(z, "z"),
+            _array(y, "y"),
+            None if weight is None else _array(weight, "weight"),
             reduction=self.reduction,
-            class_weight=None if self.class_weight is None else _array(self.class_weight),
+            class_weight=None if self.class_weight is None else _array(self.class_weight, "class_weight"),
             ignore_index=self.ignore_index,
             label_smoothing=self.label_smoothing,
             empty=self.empty,
@@ -122,96 +128,108 @@ class CostLayer(nn.Module):
         )
 
 
-class _Cost(torch.autograd.Function):
-    """The value, with δ computed in the same pass and kept for the backward one."""
+class _FirstDerivative(torch.autograd.Function):
+    """A function whose gradient comes with its value, and whose further derivatives are refused, not taken for zero.
+
+    The second output is what the gradient is made of. It counts as differentiable: a second derivative comes back to
+    `backward` by way of it. The scores themselves are not kept.
+    """
 
     @staticmethod
-    def forward(z: Tensor, y: Tensor, weight: Tensor | None, layer: CostLayer, delta: bool) -> tuple[Tensor, Tensor]:
+    def setup_context(ctx, inputs, output) -> None:
+        z, pair = inputs[0], inputs[1]
+        ctx.axis = min(1, z.ndim - 1) if pair.row else None
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(output[1])
+
+    @staticmethod
+    def jvp(ctx, *tangents):
+        raise UnsupportedDerivative(
+            "z",
+            "a forward-mode derivative through the cost layer",
+            "backward mode, for now",
+            "Use loss.backward(), torch.autograd.grad or torch.func.grad.",
+        )
+
+    @staticmethod
+    def vmap(info, in_dims, *inputs):
+        raise UnsupportedDerivative(
+            "z",
+            "torch.func.vmap over the cost layer",
+            "whole batches, for now",
+            "Pass the batch as it is; reduction='none' gives the cost of each example.",
+        )
+
+
+class _Cost(_FirstDerivative):
+    """The value, and δ from the same pass."""
+
+    @staticmethod
+    def forward(z: Tensor, pair: Pair, y: Any, weight: Any, layer: CostLayer, delta: bool) -> tuple[Tensor, Tensor]:
         found = layer.evaluate(z, y, weight, delta)
         value = torch.as_tensor(found.value, dtype=z.dtype)
         return value, torch.from_numpy(found.delta) if delta else z.new_empty(0)
 
     @staticmethod
-    def setup_context(ctx, inputs, output) -> None:
-        z, _, _, layer, _ = inputs
-        ctx.axis = min(1, z.ndim - 1) if layer.pair.row else None
-        ctx.mark_non_differentiable(output[1])
-        ctx.save_for_backward(z, output[1])
-
-    @staticmethod
-    def backward(ctx, upstream, _):
-        z, delta = ctx.saved_tensors
+    def backward(ctx, upstream, upstream_of_delta):
+        _refuse_second_derivative(upstream_of_delta)
+        if upstream is None:
+            return (None,) * 6
+        (delta,) = ctx.saved_tensors
         if upstream.ndim and ctx.axis is not None:
             upstream = upstream.unsqueeze(ctx.axis)
-        return _Product.apply(z, delta, upstream), None, None, None, None
+        return _product(delta, upstream), None, None, None, None, None
+
+
+class _Predict(_FirstDerivative):
+    """The prediction, and what its gradient is made of: the gain, or for softmax the prediction itself."""
 
     @staticmethod
-    def jvp(ctx, *tangents):
-        raise _no_forward_mode()
-
-
-class _Predict(torch.autograd.Function):
-    """The prediction, with what its gradient needs: the gain, or for softmax the prediction itself."""
-
-    @staticmethod
-    def forward(z: Tensor, pair: Pair) -> tuple[Tensor, Tensor]:
-        v, gain = front.predict_and_gain(pair, _array(z))
+    def forward(z: Tensor, pair: Pair, with_gain: bool) -> tuple[Tensor, Tensor]:
+        v, gain = front.predict_and_gain(pair, _array(z, "z"), with_gain)
         v = torch.from_numpy(v)
-        return v, v.clone() if gain is None else torch.from_numpy(gain)
+        if gain is None:
+            return v, v.clone() if with_gain else z.new_empty(0)
+        return v, torch.from_numpy(gain)
 
     @staticmethod
-    def setup_context(ctx, inputs, output) -> None:
-        z, pair = inputs
-        ctx.axis = min(1, z.ndim - 1) if pair.row else None
-        ctx.mark_non_differentiable(output[1])
-        ctx.save_for_backward(z, output[1])
-
-    @staticmethod
-    def backward(ctx, upstream, _):
-        z, gain = ctx.saved_tensors
+    def backward(ctx, upstream, upstream_of_gain):
+        _refuse_second_derivative(upstream_of_gain)
+        if upstream is None:
+            return (None,) * 3
+        (gain,) = ctx.saved_tensors
         if ctx.axis is not None:  # the full Jacobian: p_j (g_j - sum_k p_k g_k)
             upstream = upstream - (gain * upstream).sum(ctx.axis, keepdim=True)
-        return _Product.apply(z, gain, upstream), None
-
-    @staticmethod
-    def jvp(ctx, *tangents):
-        raise _no_forward_mode()
+        return _product(gain, upstream), None, None
 
 
-class _Product(torch.autograd.Function):
-    """δ times what comes from above; it knows of z only so that a second derivative is refused, not taken for zero."""
+def _product(delta: Tensor, upstream: Tensor) -> Tensor:
+    """δ times what comes from above: δ itself where that is 1 and nobody can ask for δ again, else a new tensor."""
+    if not (_graph_is_kept() or torch.is_grad_enabled()) and _is_one(upstream):
+        return delta.detach()
+    return delta * upstream
 
-    @staticmethod
-    def forward(z: Tensor, delta: Tensor, upstream: Tensor) -> Tensor:
-        if upstream.numel() == 1 and upstream.item() == 1.0:
-            return delta.view_as(delta)
-        return delta * upstream
 
-    @staticmethod
-    def setup_context(ctx, inputs, output) -> None:
-        pass
+# Whoever gets a gradient may write into it, as optimisers and a second backward do; δ may be given away only if the
+# graph is freed. Older versions of torch do not tell.
+_graph_is_kept = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)  # type: ignore
 
-    @staticmethod
-    def backward(ctx, *_):
+
+def _is_one(upstream: Tensor) -> bool:
+    try:
+        return upstream.numel() == 1 and upstream.item() == 1.0
+    except RuntimeError:  # under torch.func.vmap a number cannot be looked at
+        return False
+
+
+def _refuse_second_derivative(upstream: Tensor | None) -> None:
+    if upstream is not None:
         raise UnsupportedDerivative(
             "z",
             "a request for a second derivative through the cost layer",
             "first derivatives only, for now",
             "costlayer.curvature(pair, z, y) gives the second derivative by each score.",
         )
-
-    @staticmethod
-    def jvp(ctx, *tangents):
-        raise _no_forward_mode()
-
-
-def _no_forward_mode() -> UnsupportedDerivative:
-    return UnsupportedDerivative(
-        "z",
-        "a forward-mode derivative through the cost layer",
-        "backward mode, for now",
-        "Use loss.backward(), torch.autograd.grad or torch.func.grad.",
-    )
 
 
 def _supported(z: Tensor) -> None:
@@ -224,15 +242,22 @@ def _supported(z: Tensor) -> None:
             "float32, float64, float16 or bfloat16 on the CPU",
             "Move or convert the scores, z.cpu().float(); the gradient finds its way back by itself.",
         )
+    if z.layout != torch.strided:
+        raise InvalidType("z", f"a tensor of layout {z.layout}", "a dense one", "Convert it: z.to_dense().")
 
 
-def _array(tensor: Any) -> np.ndarray:
+def _refuse_gradient(given: Any, name: str) -> None:
+    if isinstance(given, Tensor) and given.requires_grad:
+        raise UnsupportedDerivative(
+            name, "a tensor that requires a gradient", "a constant", f"Only z has one: pass {name}.detach()."
+        )
+
+
+def _array(tensor: Any, name: str) -> np.ndarray:
     """A view as a NumPy array; bfloat16, which NumPy has not, as float32."""
     if not isinstance(tensor, Tensor):
         return np.asarray(tensor)
     if tensor.device.type != "cpu":
-        raise InvalidType(
-            "y or weight", f"a tensor on {tensor.device}", "one on the CPU, where z is", "Move it: .cpu()."
-        )
+        raise InvalidType(name, f"a tensor on {tensor.device}", "one on the CPU, where z is", "Move it: .cpu().")
     tensor = tensor.detach()
     return (tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor).numpy()
