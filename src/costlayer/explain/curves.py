@@ -1,0 +1,143 @@
+"""What a pair does along its scores, computed once for the text, the page and the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from costlayer.catalogue import pairs
+from costlayer.evaluate import evaluate, predict_and_gain
+from costlayer.pair import REALS, Pair
+
+TABLE = (-10.0, -5.0, 0.0, 5.0, 10.0)
+AXIS = np.linspace(-10.0, 10.0, 401)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A pair along scores z for one truth: arrays in the shape of z.
+
+    For a row pair there are two classes with the scores (z, 0), and everything but the value is that of the first:
+    a `truth` of 1 says that it is the true class, 0 that it is not.
+    """
+
+    pair: Pair
+    truth: float
+    z: NDArray
+    v: NDArray
+    gain: NDArray
+    value: NDArray
+    delta: NDArray
+    curvature: NDArray
+
+    @property
+    def error(self) -> NDArray:
+        """v − y."""
+        return self.v - self.truth
+
+    @property
+    def truth_in_words(self) -> str:
+        """The truth as a reader may have it."""
+        if self.pair.row:
+            return "the first class is the true one" if self.truth else "the second class is the true one"
+        return f"target y = {number(self.truth)}"
+
+
+def curve(pair: Pair, truth: float, z: ArrayLike = AXIS) -> Curve:
+    """Everything about a pair at the scores z, from the engine that trains with it."""
+    z = np.asarray(z, np.float64)
+    if pair.row:
+        scores, y = np.stack([z, np.zeros_like(z)], axis=1), np.full(z.shape, 0 if truth else 1)
+        both = predict_and_gain(pair, scores)[0]
+        v, gain = both[:, 0], both.prod(axis=1)  # v₁(1 − v₁), and 1 − v₁ is v₂
+    else:
+        scores, y = z, np.full_like(z, truth)
+        v, gain = predict_and_gain(pair, scores)
+        assert gain is not None
+    result = evaluate(pair, scores, y, reduction="none", curvature=True)
+    delta, curvature = (a[:, 0] if pair.row else a for a in (result.delta, result.curvature))
+    return Curve(pair, truth, z, v, gain, result.value, delta, curvature)
+
+
+def targets(pair: Pair) -> tuple[float, ...]:
+    """Typical targets of a pair, the lowest first."""
+    where = pair.range if pair.target == REALS else pair.target
+    if np.isfinite(where.high):
+        return where.low, where.high
+    if where.low < 0.0:
+        return -1.0, 0.0, 1.0
+    return (0.0 if where.low_closed else 0.5), 1.0, 5.0
+
+
+def wrong(pair: Pair, z: float) -> float:
+    """The typical target for which the score z is far to the wrong side."""
+    if z < 0.0:
+        return 1.0
+    return 0.0 if len(targets(pair)) == 3 and targets(pair)[0] < 0.0 else targets(pair)[0]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A pair beside another one: of the two, one starves where the other does not.
+
+    Arguments:
+        pair, other: along all scores, each with the truth for which `score` is wrong.
+        score: a typical wrong score.
+        here, there: `pair` and `other` at that score alone.
+    """
+
+    pair: Curve
+    other: Curve
+    score: float
+    here: Curve
+    there: Curve
+
+    @property
+    def starving(self) -> Curve:
+        return self.pair if self.pair.pair.starves else self.other
+
+    @property
+    def sound(self) -> Curve:
+        return self.other if self.pair.pair.starves else self.pair
+
+    @property
+    def same_prediction(self) -> bool:
+        """Whether both predict the same, so that only what they send back differs."""
+        return self.pair.pair.activation is self.other.pair.activation
+
+
+def contrast(pair: Pair) -> Contrast:
+    """The pair with the one that makes it plain: for a pair that starves the one to use instead, else one that starves
+    with the same activation or, where none does, with the same cost."""
+    catalogue = pairs()
+    if pair.starves:
+        words = pair.activation.instead.replace(",", " ").split()
+        other = next(p for word in words for p in catalogue if p.name == word)
+    else:
+        starving = [p for p in catalogue if p.starves]
+        kin = [p for p in starving if p.activation is pair.activation] or [p for p in starving if p.cost is pair.cost]
+        other = kin[0]
+    score = (pair if pair.starves else other).activation.flat[-1]
+    both = [(p, wrong(p, score)) for p in (pair, other)]
+    along, at = [curve(*p) for p in both], [curve(*p, [score]) for p in both]
+    return Contrast(along[0], along[1], score, at[0], at[1])
+
+
+def limits(curves: list[NDArray], at: list[float]) -> tuple[float, float]:
+    """The ends of an axis that shows the curves whole, or, where one soars, the part that matters at a wrong score."""
+
+    scale = max(1.0, *map(abs, at))
+    ends = max(float(c.max()) for c in curves), max(float(-c.min()) for c in curves)
+    high, low = (size if size <= 2.5 * scale else 1.6 * scale for size in ends)
+    return min(-low, 0.0), max(high, 0.0)
+
+
+def number(x: float, digits: int = 4) -> str:
+    """A figure to read: so many significant digits, a real minus sign."""
+    text = f"{x:.0f}" if 10**digits <= abs(x) < 1e7 else f"{x:.{digits}g}"
+    if "e" in text:
+        mantissa, exponent = text.split("e")
+        text = f"{mantissa}e{int(exponent)}"
+    return text.replace("-", "−")

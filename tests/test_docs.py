@@ -1,0 +1,131 @@
+"""What the documents say is what the code does: the page of the pairs, its formulas, and every example."""
+
+import doctest
+import importlib
+import importlib.util
+import math
+import pkgutil
+import re
+from pathlib import Path
+
+import latex2mathml.converter
+import numpy as np
+import pytest
+
+import costlayer as cl
+
+DOCS = Path(__file__).parents[1] / "docs"
+# The study and the command line run for long and write files; their own tests run them.
+MODULES = sorted(
+    m.name
+    for m in pkgutil.walk_packages(cl.__path__, "costlayer.")
+    if not re.match(r"costlayer\.(study|cli|__main__)\b", m.name)
+)
+
+
+@pytest.fixture(scope="module")
+def make():
+    spec = importlib.util.spec_from_file_location("docs_make", DOCS / "make.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def page():
+    return (DOCS / "pairs.md").read_text(encoding="utf-8")
+
+
+def test_page_is_what_the_catalogue_makes_now(make, page):
+    assert page == make.pairs_page(), "docs/pairs.md is stale: run `make docs`"
+
+
+def test_page_holds_every_pair_and_its_formulas(page):
+    for pair in cl.pairs():
+        section = re.search(rf"^### {re.escape(pair.name)}\n(.*?)(?=^### |\Z)", page, re.S | re.M)
+        assert section, f"{pair} has no section"
+        for part in (pair.summary, pair.formula_latex, pair.derivative_latex, pair.limits, pair.reference):
+            assert part in section[1]
+
+
+def test_links_lead_somewhere(page):
+    headings = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.*)$", page, re.M)}
+    links = re.findall(r"\]\(#([^)]*)\)", page)
+    assert len(links) > len(cl.pairs())
+    assert set(links) <= headings
+    for file in re.findall(r"\]\((figures/[^)]*)\)", page):
+        assert (DOCS / file).read_bytes().startswith(b"\x89PNG"), f"{file} is missing: run `make docs`"
+
+
+def test_formulas_of_the_page_are_balanced_and_readable(page):
+    blocks = re.findall(r"^```math\n(.*?)^```$", page, re.S | re.M)
+    assert len(blocks) >= 2 * len(cl.pairs())
+    for block in blocks:
+        assert "<math" in latex2mathml.converter.convert(block)
+        assert block.count(r"\left") - block.count(r"\leftarrow") == block.count(r"\right"), block
+
+
+@pytest.mark.parametrize("which", ["formula_latex", "derivative_latex"])
+def test_formulas_convert_to_mathml(pair, which):
+    latex = getattr(pair, which)
+    made = latex2mathml.converter.convert(latex)
+    assert made.startswith("<math")
+    assert "\\" not in made, f"{latex} left a command unread"
+
+
+@pytest.mark.parametrize(
+    ("name", "worked"),
+    [
+        ("sigmoid_gain_5", math.exp(-5) / (1 + math.exp(-5)) ** 2),
+        ("sigmoid_v_5", 1 / (1 + math.exp(-5))),
+        ("sigmoid_mse_5", 2 / (1 + math.exp(-5)) * math.exp(-5) / (1 + math.exp(-5)) ** 2),
+        ("sigmoid_ce_5", 1 / (1 + math.exp(-5))),
+        ("softmax_mse_5", 4 / (1 + math.exp(-5)) * math.exp(-5) / (1 + math.exp(-5)) ** 2),
+        ("identity_mse_5", 10),
+        ("example_value", math.log(1 + math.exp(-1) + math.exp(-2))),
+        ("capped", math.e / (math.e + 9)),
+        ("silent", 24 * math.log(2)),
+    ],
+)
+def test_figures_equal_those_worked_by_hand(make, page, name, worked):
+    printed = make.figures()[name]
+    assert float(printed.replace("−", "-")) == pytest.approx(worked, rel=0.01)
+    assert printed in page
+
+
+def test_rows_equal_those_worked_by_hand(make, page):
+    # p = (.665, .245, .090), class 0: the two readings of cross entropy behind a softmax
+    assert make.figures()["example_p"] == "(0.665, 0.245, 0.090)"
+    assert make.figures()["example_ce"] == "(−0.335, 0.245, 0.090)"
+    assert make.figures()["example_bce"] == "(−0.616, 0.465, 0.151)"
+    assert make.figures()["ones"] == "(0.25, 0.25, 0.25, 0.25)"
+
+
+@pytest.mark.parametrize("margin", [17.0, 20.0, 50.0])
+def test_torch_is_silent_where_the_page_says_so(margin):
+    torch = pytest.importorskip("torch")
+    z = torch.tensor([[margin, 0.0]], requires_grad=True)
+    loss = torch.nn.functional.cross_entropy(z, torch.tensor([0]))
+    loss.backward()
+    assert loss.item() == 0.0
+    assert z.grad[0, 0].item() == 0.0
+    value, delta = cl.value_and_delta("softmax+cross_entropy", z.detach().numpy(), np.array([0]), reduction="none")
+    assert value[0] == pytest.approx(math.log1p(math.exp(-margin)), rel=1e-6)
+    assert delta[0, 0] == pytest.approx(-1 / (1 + math.exp(margin)), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_run(name):
+    module = importlib.import_module(name)
+    failed, tried = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    assert not failed, f"{failed} of {tried} examples in {name} fail; pytest -s shows them"
+
+
+def test_examples_are_found():
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    tests = [t for name in MODULES for t in finder.find(importlib.import_module(name))]
+    found = {t.name for t in tests if t.examples}
+    assert {"costlayer.catalogue.pair", "costlayer.numpy.value_and_delta", "costlayer.explain.text"} <= found
+    assert any(name.startswith("costlayer.torch") for name in found)
