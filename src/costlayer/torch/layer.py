@@ -96,9 +96,50 @@ class CostLayer(nn.Module):
         return _Predict.apply(z, self.pair, z.requires_grad and torch.is_grad_enabled())[0]  # type: ignore
 
     def constant(self, y: Tensor, weight: Tensor | None = None, classes: int | None = None) -> Tensor:
-        """The constant score with the least cost, as `costlayer.constant` finds it: the right initial bias."""
-        given = None if weight is None else _array(weight, "weight")
-        return torch.as_tensor(constant(self.pair, _array(y, "y"), given, classes), dtype=torch.get_default_dtype())
+        """The constant score with the least cost, as `costlayer.constant` finds it: the right initial bias.
+
+        Ignored targets, class weights and label smoothing count as they do in training.
+
+        >>> layer = CostLayer("softmax+cross_entropy", class_weight=torch.tensor([1.0, 3.0]))
+        >>> torch.softmax(layer.constant(torch.tensor([0, 1])), 0)
+        tensor([0.2500, 0.7500])
+        """
+        targets, given = _array(y, "y"), None if weight is None else _array(weight, "weight")
+        if self.ignore_index is not None or self.class_weight is not None or self.label_smoothing:
+            if targets.ndim == 2 and not self.pair.row:
+                return torch.stack([self.constant(column, weight) for column in torch.as_tensor(targets).T])
+            targets, given, classes = self._as_trained_on(targets, given, classes)
+        return torch.as_tensor(constant(self.pair, targets, given, classes), dtype=torch.get_default_dtype())
+
+    def _as_trained_on(self, y: np.ndarray, weight: np.ndarray | None, classes: int | None):
+        """Targets and weights that have the layer's own options in them, in the order of `costlayer.evaluate`."""
+        weight = np.broadcast_to(1.0 if weight is None else weight, y.shape[:1])
+        if self.ignore_index is not None and y.ndim == 1:
+            kept = y != self.ignore_index
+            y, weight = y[kept], weight[kept]
+        by_class = None if self.class_weight is None else _array(self.class_weight, "class_weight").astype(np.float64)
+        if not self.pair.row:
+            self.evaluate(torch.zeros(y.shape), torch.as_tensor(y), None, delta=False)  # refuses what training would
+            if by_class is not None:
+                weight = weight * (by_class[0] + (by_class[1] - by_class[0]) * y)
+            if self.label_smoothing:
+                y = y * (1.0 - self.label_smoothing) + self.label_smoothing / 2
+            return y, weight, None
+        by_term = self.pair.cost.name == "cross_entropy"
+        if y.ndim == 1:
+            classes = classes or (len(by_class) if by_class is not None else None)
+            classes = np.size(constant(self.pair, y, weight, classes))  # refuses labels that are no class
+            if by_class is not None and not (by_term and self.label_smoothing):
+                weight = weight * by_class[y]
+            if not self.label_smoothing:
+                return y, weight, classes
+            y, weight = np.bincount(y, weight, classes)[None] / weight.sum(), np.ones(1)
+        if self.label_smoothing:
+            y = y * (1.0 - self.label_smoothing) + self.label_smoothing / y.shape[1]
+        if by_class is not None and by_term:
+            y = y * by_class
+            weight, y = weight * y.sum(axis=1), y / y.sum(axis=1, keepdims=True)
+        return y, weight, classes
 
     def extra_repr(self) -> str:
         shown = [repr(self.pair.name)] + [f"{name}={value:g}" for name, value in self.pair.parameters.items()]
