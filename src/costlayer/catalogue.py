@@ -108,9 +108,9 @@ def starvation(pair: Pair) -> str:
     else:
         v, gain, _ = reference.activation(pair)(z)
         target = pair.range.low if z > 0 else max(1.0, pair.range.low)
-        where = f"z = {z:g} with target {target:g}"
+        where = f"z = {z:g} with target {target:g}".replace("-", "−")
     return (
         f"{pair} starves the network of gradient: at {where} the output is wrong by {abs(v - target):.4f}, "
         f"but its gain, the share of the cost's slope that reaches the score, is {gain:.3g}. "
-        f"Use {pair.activation.instead}."
+        f"Use {pair.instead}."
     )

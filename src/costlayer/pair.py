@@ -98,7 +98,7 @@ class Activation:
         terms: `(z, *parameters) -> v, φ'(z), φ''(z)`, in the scalar language. None for a row activation.
         inverse: `(v, *parameters) -> z`, in the scalar language; ±inf at an end that is reached only in the limit.
         flat: the scores at which the gain all but vanishes, as a typical wrong score (5, -5); empty if nowhere.
-        instead: what to use where a flat activation would starve the network.
+        instead: what to use where a flat activation would starve the network; `{cost}` stands for the pair's cost.
         limits: what happens at the extremes.
         reference: where it comes from.
         parameters: by name, in the order in which `terms` takes them.
@@ -174,7 +174,7 @@ class ClosedForm:
             pointwise formula whose value at y = 0 is the cost at d = logsumexp of the other scores − the true score.
         canonical: k where δ = k (v − y).
         convex: whether the value is convex in z.
-        steady: whether a larger error never gives a smaller |δ|.
+        steady: whether a larger error, on either side of the target, never gives a smaller |δ|.
     """
 
     activation: str
@@ -273,13 +273,18 @@ class Pair:
 
     @property
     def steady(self) -> bool:
-        """Whether a larger error never gives a smaller |δ|."""
+        """Whether a larger error, on either side of the target, never gives a smaller |δ|."""
         return self.closed.steady if self.closed else self.activation.name == "identity"
 
     @property
     def starves(self) -> bool:
         """Whether δ all but vanishes at scores where the output is wrong."""
         return self.closed is None and bool(self.activation.flat)
+
+    @property
+    def instead(self) -> str:
+        """What to use where the activation starves the network; empty if it does not."""
+        return self.activation.instead.format(cost=self.cost.name) if self.starves else ""
 
     @property
     def summary(self) -> str:
@@ -289,7 +294,7 @@ class Pair:
         if self.activation.name == "identity":
             return self.cost.summary
         if self.starves:
-            return f"{self.cost.summary} Behind {self.activation}, whose gain vanishes, it starves: {self._instead()}."
+            return f"{self.cost.summary} Behind {self.activation}, whose gain vanishes, it starves: use {self.instead}."
         return f"{self.cost.summary} {self.activation.summary}"
 
     @property
@@ -325,9 +330,13 @@ class Pair:
     def describe(self) -> str:
         """Everything about the pair as readable text: summary, formulas, domains, limits, reference."""
         given = ", ".join(f"{name} = {value:g}" for name, value in self.parameters.items())
-        gradient = "a larger error never gives a smaller |δ|" if self.steady else "|δ| may shrink as the error grows"
+        gradient = (
+            "a larger error on either side never gives a smaller |δ|"
+            if self.steady
+            else "|δ| may shrink as the error grows"
+        )
         if self.starves:
-            gradient = f"starves where {self.activation} is flat; {self._instead()}"
+            gradient = f"starves where {self.activation} is flat; use {self.instead}"
         canonical = {None: "", 1.0: "δ = v − y"}.get(self.canonical, f"δ = {self.canonical} (v − y)")
         lines = [
             ("", self.summary),
@@ -366,9 +375,6 @@ class Pair:
         if not formula.mentions(source, "v"):
             return ""
         return "v[j] == exp(z[j])/sum(exp(z[k]), k)" if self.row else f"v == {self.activation.formula}"
-
-    def _instead(self) -> str:
-        return f"use {self.activation.instead}"
 
     def __str__(self) -> str:
         return self.name

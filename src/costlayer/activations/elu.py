@@ -17,7 +17,7 @@ def inverse(v, alpha):
 
 
 def values(alpha):
-    return Interval(-alpha, math.inf, low_closed=True)
+    return Interval(-alpha, math.inf, low_closed=False)
 
 
 ELU = Activation(
@@ -29,8 +29,8 @@ ELU = Activation(
     terms=terms,
     inverse=inverse,
     flat=(-5.0,),
-    instead="identity+mse",
-    limits="v → −alpha as z → −∞, where the gain falls as alpha e^z.",
+    instead="identity+{cost}",
+    limits="v → −α as z → −∞, where the gain falls as α e^z.",
     reference="Clevert, Unterthiner and Hochreiter (2016), arXiv 1511.07289",
     parameters={"alpha": Parameter(1.0, POSITIVE, "Where the left tail levels off, 1 by default.")},
 )

@@ -22,7 +22,7 @@ EXP = Activation(
     terms=terms,
     inverse=inverse,
     flat=(-5.0,),
-    instead="exp+poisson for counts, exp+gamma for positive amounts",
+    instead="exp+poisson for counts, exp+gamma for positive amounts, or identity+{cost}",
     limits="v → 0 as z → −∞, where the gain falls with v; both grow without bound as z → ∞.",
     reference="Nelder and Wedderburn (1972), Generalized linear models: the log link",
 )

@@ -19,7 +19,7 @@ def inverse(v):
 SIGMOID = Activation(
     name="sigmoid",
     summary="The score is the log-odds of a probability.",
-    range=Interval(0.0, 1.0),
+    range=Interval(0.0, 1.0, low_closed=False, high_closed=False),
     formula="1/(1 + exp(-z))",
     gain="v*(1 - v)",
     terms=terms,

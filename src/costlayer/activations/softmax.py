@@ -5,7 +5,7 @@ from costlayer.pair import Activation, Interval
 SOFTMAX = Activation(
     name="softmax",
     summary="The scores of one example become probabilities that add to 1.",
-    range=Interval(0.0, 1.0),
+    range=Interval(0.0, 1.0, low_closed=False, high_closed=False),
     formula="exp(z[j])/sum(exp(z[k]), k)",
     gain="v[j]*(1 - v[j])",
     flat=(-5.0, 5.0),

@@ -19,11 +19,12 @@ SOFTPLUS = Activation(
     summary="The score is smoothly bent above zero.",
     range=POSITIVE,
     formula="ln(1 + exp(z))",
-    gain="1/(1 + exp(-z))",
+    gain="exp(z)/(1 + exp(z))",
     terms=terms,
     inverse=inverse,
     flat=(-5.0,),
-    instead="softplus+poisson or exp+poisson for counts, exp+gamma for positive amounts",
+    instead="softplus+poisson or exp+poisson for counts, exp+gamma for positive amounts, or identity+{cost}",
     limits="v → 0 as z → −∞, where v and the gain fall as e^z; v → z as z → ∞.",
-    reference="Dugas, Bengio, Bélisle, Nadeau and Garcia (2001), Incorporating second-order functional knowledge",
+    reference="Dugas, Bengio, Bélisle, Nadeau and Garcia (2001), Incorporating second-order functional knowledge "
+    "for better option pricing",
 )

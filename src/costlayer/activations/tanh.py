@@ -20,13 +20,13 @@ def inverse(v):
 TANH = Activation(
     name="tanh",
     summary="The score is squashed between −1 and 1.",
-    range=Interval(-1.0, 1.0),
+    range=Interval(-1.0, 1.0, low_closed=False, high_closed=False),
     formula="tanh(z)",
     gain="1 - v**2",
     terms=terms,
     inverse=inverse,
     flat=(-5.0, 5.0),
-    instead="sigmoid+cross_entropy with the targets −1 and 1 written as 0 and 1, or identity+mse",
+    instead="sigmoid+cross_entropy with the targets −1 and 1 written as 0 and 1, or identity+{cost}",
     limits="v → −1 and v → 1 as z → ∓∞, where the gain falls as 4 e^−2|z|.",
     reference="LeCun, Bottou, Orr and Müller (1998), Efficient BackProp, section 4.4",
 )

@@ -11,7 +11,7 @@ def terms(v, y):
 
 MAE = Cost(
     name="mae",
-    summary="The absolute error: its best constant is the median.",
+    summary="The absolute error, drawn towards the median of the targets.",
     domain=REALS,
     target=REALS,
     formula="abs(v - y)",

@@ -10,7 +10,7 @@ def terms(v, y):
 
 MSE = Cost(
     name="mse",
-    summary="The squared error: its best constant is the mean.",
+    summary="The squared error, drawn towards the mean of the targets.",
     domain=REALS,
     target=REALS,
     formula="(v - y)**2",

@@ -66,10 +66,7 @@ def margin_rows(z, label, weight, scale, value, delta, curvature, start, stop, p
         if t < 0 or t >= classes:
             return total, i
         top = largest(zi, t)
-        rest = real(0.0)
-        for j in range(classes):
-            if j != t:
-                rest += exp(difference(zi[j], top))
+        rest = others(zi, t, top)
         ell, slope, curve = margin(difference(top, zi[t]) + log(rest), real(0.0), *parameters)
         if weight is not None:
             ell = ell * weight[i]
@@ -116,24 +113,21 @@ def softmax_rows(
                     return total, i
         best = likeliest(zi)
         top = largest(zi, best)  # of the others
-        others = real(0.0)
-        for j in range(classes):
-            if j != best:
-                others += exp(difference(zi[j], top))
+        crowd = others(zi, best, top)
         ahead = difference(zi[best], top)
-        rest = exp(-ahead) * others
+        rest = exp(-ahead) * crowd
         log_total = log1p(rest)
         all_p = 1.0 / (1.0 + rest)
-        ell = real(0.0)
-        slopes = real(0.0)  # over all but the likeliest
-        bends = real(0.0)
+        cost_sum = double(0.0)
+        slope_sum = double(0.0)  # over all but the likeliest
+        bend_sum = double(0.0)
         best_slope = real(0.0)
         best_bend = real(0.0)
         for j in range(classes):
             goal = target(label, y, on, off, class_weight, i, j, t)
             if j == best:
                 cost, slope, bend = row_terms(
-                    all_p, rest * all_p, -log_total, log(others) - ahead - log_total, goal, *parameters
+                    all_p, rest * all_p, -log_total, log(crowd) - ahead - log_total, goal, *parameters
                 )
                 best_slope, best_bend = slope, bend
             else:
@@ -141,9 +135,10 @@ def softmax_rows(
                 p = exp(-ahead) * exp(difference(zi[j], top)) * all_p
                 q = 1.0 - p
                 cost, slope, bend = row_terms(p, q, log_p, log1p(-p), goal, *parameters)
-                slopes += slope / q
-                bends += bend / (q * q)
-            ell += cost
+                slope_sum += double(slope / q)
+                bend_sum += double(bend / (q * q))
+            cost_sum += double(cost)
+        ell, slopes, bends = real(cost_sum), real(slope_sum), real(bend_sum)
         if weight is not None:
             ell = ell * weight[i]
         total += double(ell)
@@ -159,7 +154,7 @@ def softmax_rows(
                     if curvature is not None:
                         curvature[i, j] = (best_bend + p * (p * bends - q * slopes - best_slope)) * w
                 else:
-                    share = exp(difference(zi[j], top)) / others  # p = share * (1 - p of the likeliest)
+                    share = exp(difference(zi[j], top)) / crowd  # p = share * (1 - p of the likeliest)
                     log_p = difference(zi[j], zi[best]) - log_total
                     p = exp(-ahead) * exp(difference(zi[j], top)) * all_p
                     q = 1.0 - p
@@ -187,10 +182,9 @@ def softmax(z, v, start, stop, parameters):
     classes = z.shape[1]
     for i in range(start, stop):
         zi = z[i]
-        top = zi[likeliest(zi)]
-        total = real(0.0)
-        for j in range(classes):
-            total += exp(difference(zi[j], top))
+        best = likeliest(zi)
+        top = zi[best]
+        total = 1.0 + others(zi, best, top)
         for j in range(classes):
             v[i, j] = exp(difference(zi[j], top)) / total
     return real(0.0), -1
@@ -213,6 +207,15 @@ def largest(zi, but):
         if j != but:
             top = where(zi[j] > top, zi[j], top)
     return top
+
+
+def others(zi, but, top):
+    """The sum of exp(score − top) over all scores but one, added up in double: a row may be very long."""
+    total = double(0.0)
+    for j in range(zi.shape[0]):
+        if j != but:
+            total += double(exp(difference(zi[j], top)))
+    return real(total)
 
 
 def difference(a, b):

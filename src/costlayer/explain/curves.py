@@ -113,7 +113,7 @@ def contrast(pair: Pair) -> Contrast:
     with the same activation or, where none does, with the same cost."""
     catalogue = pairs()
     if pair.starves:
-        words = pair.activation.instead.replace(",", " ").split()
+        words = pair.instead.replace(",", " ").split()
         other = next(p for word in words for p in catalogue if p.name == word)
     else:
         starving = [p for p in catalogue if p.starves]

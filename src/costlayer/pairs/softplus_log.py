@@ -16,5 +16,5 @@ def terms(z):
     small = e < 0.05
     shrink = where(small, series, (log1p(e) - e) / where(small, 1.0, e))
     slope = where(z < 0.0, r / (1.0 + shrink), r / v)
-    bend = where(z < 0.0, shrink * slope * slope, (e * r / v - slope) * slope)
+    bend = where(z < 0.0, shrink * slope * slope, (e * r - slope) * slope)
     return v, where(z < 0.0, z + log1p(shrink), log(v)), slope, bend
