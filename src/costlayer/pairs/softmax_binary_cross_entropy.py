@@ -17,6 +17,6 @@ SOFTMAX_BINARY_CROSS_ENTROPY = ClosedForm(
     derivative="v[j]*((v[j] - y[j])/(v[j]*(1 - v[j])) - sum((v[k] - y[k])/(1 - v[k]), k))",
     row_terms=row_terms,
     limits="A wrong class that is nearly sure is charged twice: as the truth missed, and as a false yes.",
-    reference="Nielsen (2015), Neural networks and deep learning, chapter 3: the cross entropy summed over outputs, there "
-    "behind sigmoids",
+    reference="Nielsen (2015), Neural networks and deep learning, chapter 3: the cross entropy summed over outputs, "
+    "there behind sigmoids",
 )
