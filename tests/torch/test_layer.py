@@ -272,6 +272,28 @@ def test_yes_or_no_options():
     same(smooth(z[kept], y[kept]), truth)
 
 
+@pytest.mark.parametrize("name", ["sigmoid+cross_entropy", "softmax+cross_entropy", "softmax+mse"])
+def test_weights_of_examples_and_of_classes_multiply(name):
+    classes = 3 if name.startswith("softmax") else 2
+    z, _ = example(name, (5, 3) if classes == 3 else (5,))
+    y = torch.tensor([1, 0, 1, classes - 1, 0])
+    weight, class_weight = torch.tensor([2.0, 1.0, 0.0, 3.0, 0.5]).double(), torch.tensor([1.0, 4.0, 3.0]).double()
+    both = weight * class_weight[y]
+    each = by_torch(name, z, y if classes == 3 else y.double()) * both
+    truth = {"none": each, "sum": each.sum(), "mean": each.sum() / class_weight[y].sum()}
+    for reduction, right in {**truth, "weighted_mean": each.sum() / both.sum()}.items():
+        loss = CostLayer(name, reduction=reduction, class_weight=class_weight[:classes])(z, y, weight)
+        same(loss, right)
+        same(gradient(loss.sum(), z), torch.autograd.grad(right.sum(), z, retain_graph=True)[0])
+
+
+def test_any_number_may_mark_what_is_ignored():
+    z, y = torch.tensor([1.0, 2.0, 3.0], dtype=DOUBLE, requires_grad=True), torch.tensor([0.0, -1.0, 999.0]).double()
+    loss = CostLayer("identity+mse", ignore_index=999)(z, y)
+    same(loss, F.mse_loss(z[:2], y[:2]))
+    assert gradient(loss, z).tolist() == [1.0, 3.0, 0.0]
+
+
 def test_targets_may_be_of_any_numeric_type():
     z = torch.tensor([0.5, -1.0], requires_grad=True)
     layer = CostLayer("sigmoid+cross_entropy")
@@ -670,6 +692,8 @@ def test_constant():
     assert CostLayer("softmax+cross_entropy").constant(y, classes=5).shape == (5,)
     weighted = CostLayer("identity+mse").constant(torch.tensor([1.0, 5.0]), torch.tensor([3.0, 1.0]))
     assert weighted.item() == 2.0
+    trained = torch.tensor([1.0, 3.0], requires_grad=True)  # a constant is a number: no gradient is lost
+    assert CostLayer("identity+mse").constant(trained).item() == 2.0
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
@@ -758,6 +782,9 @@ def test_compiled_network():
     again.backward()
     same(again, loss, 1e-6)
     same(network.linear.weight.grad, truth, 1e-6)
+    torch._dynamo.reset()
+    with pytest.raises(torch._dynamo.exc.Unsupported, match=r"torch\.compiler\.disable"):  # one graph it cannot be
+        torch.compile(network, backend="eager", fullgraph=True)(x, y)
 
 
 def test_threads_share_a_layer():

@@ -163,6 +163,18 @@ def test_elements_left_out_do_no_harm(evaluate, name, poison):
     assert ([value[1]], [delta[1]]) == evaluate(name, [0.0], [1.0], reduction="none")
 
 
+@pytest.mark.parametrize("poison", [0.0, 1.0, NAN, -1.0])
+def test_padding_needs_no_distribution(evaluate, poison):
+    """optax#1762: the targets of padded rows are no distributions, and need not be."""
+    z = np.array([[0.5, -1.0, 2.0], [1.0, 0.0, 0.0]])
+    y = np.array([[0.2, 0.3, 0.5], [poison] * 3])
+    value, delta = evaluate("softmax+cross_entropy", z, y, np.array([1.0, 0.0]), "sum")
+    truth, slope = evaluate("softmax+cross_entropy", z[:1], y[:1], None, "sum")
+    assert (value, delta) == (truth, [*slope, [0.0, 0.0, 0.0]])
+    with pytest.raises(InvalidValue, match=r"y\[1"):
+        evaluate("softmax+cross_entropy", z, y, np.array([1.0, 1.0]), "sum")
+
+
 def test_the_denominator_of_a_weighted_mean_is_a_choice(evaluate):
     """pytorch#25571, keras#19740: nobody knows by what a weighted mean divides."""
     z, y, weight = [1.0, 2.0, 4.0], [0.0, 0.0, 0.0], np.array([1.0, 0.0, 3.0])

@@ -33,7 +33,7 @@ class CostLayer(nn.Module):
     Class indices are integers and probabilities floats; nothing is guessed from shapes. Inputs are never written to.
 
     Errors: `InvalidValue` or `InvalidType` with the first offending index and value; `UnsupportedDerivative` where a
-    second derivative or a gradient by the targets is asked for.
+    second derivative, forward mode, `torch.func.vmap` or a gradient by targets or weights is asked for.
 
     >>> layer = CostLayer("softmax+cross_entropy", label_smoothing=0.1)
     >>> scores = torch.zeros(2, 4, requires_grad=True)
