@@ -1,0 +1,67 @@
+"""Every activation: its formula, gain, range, inverse and flat scores agree with one another."""
+
+import pytest
+from mpmath import mp
+
+import truth
+from costlayer.activations import ACTIVATIONS
+from costlayer.costs import COSTS
+from costlayer.pair import Pair
+
+POINTWISE = [Pair(activation, COSTS["mse"]) for activation in ACTIVATIONS.values() if not activation.row]
+every_activation = pytest.mark.parametrize("behind", POINTWISE, ids=lambda pair: pair.activation.name)
+
+
+@every_activation
+def test_the_printed_gain_is_the_derivative_of_the_printed_formula(behind):
+    pair = behind
+    with mp.workdps(truth.DIGITS):
+        for z in truth.SCORES:
+            v, gain, _ = truth.differences(lambda x: truth.predict(pair, x), mp.mpf(z))
+            printed = truth.formula(pair.activation.gain, z=mp.mpf(z), v=v, **truth.given(pair))
+            same = abs(printed - gain) <= mp.mpf("1e-100") * abs(gain) + mp.mpf("1e-860")
+            assert same, z
+
+
+@every_activation
+def test_predictions_lie_in_the_range_and_reach_for_its_ends(behind):
+    pair = behind
+    with mp.workdps(truth.DIGITS):
+        found = [truth.predict(pair, mp.mpf(z)) for z in truth.SCORES]
+        assert all(v in pair.range for v in found)
+        for end, reached in ((pair.range.low, min(found)), (pair.range.high, max(found))):
+            near = abs(reached) >= 8 if mp.isinf(end) else abs(reached - end) < mp.mpf("1e-300")
+            assert near
+
+
+@every_activation
+def test_flat_scores_are_those_where_the_gain_has_all_but_vanished(behind):
+    pair = behind
+    with mp.workdps(60):
+        for z in (-5.0, 5.0):
+            gain = truth.formula(
+                pair.activation.gain, z=mp.mpf(z), v=truth.predict(pair, mp.mpf(z)), **truth.given(pair)
+            )
+            assert (gain < 0.0099) == (z in pair.activation.flat)
+    assert bool(pair.activation.flat) == bool(pair.activation.instead)
+
+
+def test_softmax_has_its_jacobian():
+    """∂v_j/∂z_k = v_j (1 if j = k else 0 − v_k); the printed gain is its diagonal."""
+    softmax, pair = ACTIVATIONS["softmax"], Pair(ACTIVATIONS["softmax"], COSTS["mse"])
+
+    def along(z, j, k):
+        return truth.differences(lambda x: truth.predict(pair, [*z[:k], x, *z[k + 1 :]])[j], z[k])[1]
+
+    with mp.workdps(truth.DIGITS):
+        for row in truth.ROWS:
+            z = [mp.mpf(x) for x in row]
+            v = truth.predict(pair, z)
+            for j in range(len(z)):
+                for k in range(len(z)):
+                    right = v[j] * ((j == k) - v[k])
+                    same = abs(along(z, j, k) - right) <= mp.mpf("1e-100") * abs(right) + mp.mpf("1e-110")
+                    assert same, (row, j, k)
+                assert truth.formula(softmax.gain, v=v, j=j) == v[j] * (1 - v[j])
+                same = abs(truth.formula(softmax.formula, z=z, j=j, K=len(z)) - v[j]) <= mp.mpf("1e-900")
+                assert same, (row, j)

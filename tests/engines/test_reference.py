@@ -1,0 +1,52 @@
+"""Plain Python floats against the truth."""
+
+import numpy as np
+import pytest
+
+import accuracy
+import costlayer as cl
+import truth
+from costlayer.engines import reference
+
+
+def test_the_reference_is_right_to_a_few_units_in_the_last_place(pointwise_pair):
+    terms = reference.terms(pointwise_pair)
+    for z, y in accuracy.points(pointwise_pair):
+        accuracy.check_pointwise(pointwise_pair, z, y, terms(z, y), np.float64)
+
+
+def test_the_loops_run_in_plain_python_too(row_pair):
+    """softmax_rows as it stands, no compiler: the same source that the CPU engine compiles."""
+    run = reference.kernel(row_pair, "softmax_rows")
+    for z in truth.ROWS:
+        for y in truth.row_targets(len(z)):
+            value, delta, curvature = np.empty(1), np.empty((1, len(z))), np.empty((1, len(z)))
+            arguments = (np.array([z]), None, np.array([y]), 1.0, 0.0, None, None, 1.0, 0.0, 1.0)
+            total, bad = run(*arguments, value, delta, curvature, 0, 1, row_pair.values)
+            assert bad == -1
+            assert total == value[0]
+            accuracy.check_row(row_pair, z, y, value[0], delta[0], curvature[0], np.float64)
+
+
+def test_activation_gives_v_gain_and_bend(pointwise_pair):
+    activation = reference.activation(pointwise_pair)
+    for z in truth.SCORES:
+        with truth.mp.workdps(truth.DIGITS):
+            expected = truth.differences(lambda score: truth.predict(pointwise_pair, score), truth.mp.mpf(z))
+            v, gain, bend = expected
+            for got, right, scale in zip(activation(z), expected, (v, gain, abs(bend) + abs(gain)), strict=True):
+                truth.close(got, right, scale, np.float64, what=f"z = {z}")
+
+
+@pytest.mark.parametrize("z", [-8.0, -1.0, 1e-3, 0.5, 8.0])
+def test_inverse_undoes_the_activation(pointwise_pair, z):
+    if pointwise_pair.activation.name == "relu" and z < 0:
+        return
+    program = reference.bind(pointwise_pair)
+    v, gain, _ = program.activation(np.float64(z), *pointwise_pair.activation_values)
+    back = program.inverse(v, *pointwise_pair.activation_values)
+    assert abs(back - z) <= 8 * np.finfo(float).eps * (abs(v) / gain + abs(z))
+
+
+def test_words_overflow_to_infinity_and_raise_nothing():
+    assert reference.terms(cl.pair("exp+poisson"))(1000.0, 1.0) == (np.inf, np.inf, np.inf)

@@ -1,0 +1,190 @@
+"""The constant score with the least cost, against a search that knows nothing but the mean value."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize, minimize_scalar
+
+import costlayer as cl
+from costlayer.catalogue import build
+from costlayer.errors import InvalidValue
+
+RANDOM = np.random.default_rng(11)
+WEIGHTS = np.array([1.0, 0.0, 3.0, 0.5, 2.0, 1.0, 1.0, 0.25, 0.25])
+
+
+def targets(pair):
+    """Targets such that the best score is finite."""
+    if pair.target.ends_only:
+        return [np.array([1.0, -1, 1, 1, -1, 1, 1, -1, 1])]
+    if pair.target.low == 0.0:
+        y = np.array([0.5, 0.25, 0.9, 0.1, 0.75, 0.3, 1.0, 0.05, 0.6])
+        return [y] if pair.target.high == 1.0 else [y, 8 * y, np.array([1.0, 2, 2, 3, 1, 9, 2, 4, 40])]
+    low = max(pair.range.low, -2.0)
+    high = min(pair.range.high, 3.0)
+    inside = low + (high - low) * np.array([0.5, 0.25, 0.9, 0.1, 0.75, 0.3, 0.8, 0.05, 0.6])
+    return [inside, np.r_[inside[:-1], 1.5 * high]]
+
+
+def mean(pair, z, y, weight):
+    return float(cl.value(pair, np.full(y.shape, z), y, weight, "weighted_mean"))
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHTS], ids=["", "weighted"])
+def test_no_score_costs_less(pointwise_pair, weight):
+    pair = pointwise_pair
+    for y in targets(pair):
+        z = cl.constant(pair, y, weight)
+        assert np.isfinite(z)
+        if pair.name == "tanh+hinge":  # its best score is infinite; this one is half a count inside
+            assert abs(z) == pytest.approx(np.arctanh(1 - 1 / (1 + np.count_nonzero(y if weight is None else weight))))
+            continue
+        found = mean(pair, z, y, weight)
+        grid = np.r_[np.linspace(-12, 12, 61), z + np.array([-1e-3, 1e-3, -0.1, 0.1])]
+        assert found <= least(lambda z, y=y: mean(pair, z, y, weight), grid) + 1e-9 * (1 + abs(found))
+
+
+def least(function, grid):
+    """The least value near the best point of a grid."""
+    start = min(grid, key=function)
+    return min(minimize_scalar(function, bounds=(start - 0.5, start + 0.5), method="bounded").fun, function(start))
+
+
+def rows_cost(pair, z, y, weight):
+    return float(cl.value(pair, np.tile(z, (len(y), 1)), y, weight, "weighted_mean"))
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("softmax+mse", {}),
+        ("softmax+mae", {}),
+        ("softmax+huber", {}),
+        ("softmax+huber", {"delta": 0.2}),
+        ("softmax+huber", {"delta": 0.45}),
+        ("softmax+cross_entropy", {}),
+        ("softmax+binary_cross_entropy", {}),
+    ],
+)
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.array([0, 0, 0, 0, 1, 1, 1, 2, 2]),
+        np.array([0] * 8 + [1] * 7 + [2] * 5),
+        np.array([0, 0, 0, 1, 2]),
+        np.array([1, 1, 0, 0, 3, 3, 2]),
+        np.array([0, 1, 1, 1, 1, 1, 1, 1, 1]),
+    ],
+    ids=["4-3-2", "8-7-5", "3-1-1", "2-2-1-2", "1-8"],
+)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_no_scores_of_a_row_cost_less(name, parameters, y, weighted):
+    pair = build(name, parameters)
+    weight = 0.5 + np.arange(len(y)) % 3 if weighted else None
+    z = cl.constant(pair, y, weight)
+    assert z.shape == (y.max() + 1,)
+    assert np.isfinite(z).all()
+    found = rows_cost(pair, z, y, weight)
+    best = min(
+        minimize(
+            lambda s: rows_cost(pair, s, y, weight),
+            start,
+            method="Nelder-Mead",
+            options={"maxiter": 600, "xatol": 1e-5, "fatol": 1e-9},
+        ).fun
+        for start in (z, np.zeros(len(z)))
+    )
+    # where a class is best left out altogether, its share is kept above zero: at most half an example's worth
+    sharp = pair.cost.name in ("mae", "huber")
+    assert found <= best + (0.6 / (len(y) + 1) if sharp and np.exp(z).min() < 0.75 / len(y) else 1e-6)
+
+
+def test_constants_of_rows_by_probabilities():
+    y = np.array([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0], [0.25, 0.25, 0.5]])
+    for name in ("softmax+cross_entropy", "softmax+mse", "softmax+binary_cross_entropy"):
+        z = cl.constant(build(name, {}), y)
+        np.testing.assert_allclose(np.exp(z), y.mean(axis=0), rtol=1e-14)
+        weighted = cl.constant(build(name, {}), y, np.array([1.0, 0.0, 3.0]))
+        np.testing.assert_allclose(np.exp(weighted), (y[0] + 3 * y[2]) / 4, rtol=1e-14)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -1.0, 1e6, -1e6])
+def test_targets_that_are_all_alike_give_a_finite_score(pair, value):
+    """All zero, all one, all far outside of what the activation reaches: half a time counted in."""
+    y = np.full(9, value)
+    if pair.row:
+        if value in (0.0, 1.0):
+            z = cl.constant(pair, y.astype(int), classes=3)
+            assert z.shape == (3,)
+            assert np.isfinite(z).all()
+            assert z.argmax() == value
+        return
+    if value not in pair.target:
+        with pytest.raises(InvalidValue, match=r"^y\[0\]"):
+            cl.constant(pair, y)
+        return
+    z = cl.constant(pair, y)
+    assert np.isfinite(z)
+    v = float(cl.predict(pair, np.array([z]))[0])
+    nearest = min(max(value, pair.range.low), pair.range.high)
+    assert abs(v - nearest) <= 0.11 + 1e-9 * abs(nearest)
+
+
+def test_the_score_of_a_class_that_never_occurs():
+    """Nine noes: as if a yes had come up half a time, 0.5 / 10."""
+    assert cl.constant("sigmoid+cross_entropy", np.zeros(9)) == pytest.approx(np.log(0.05 / 0.95))
+    assert cl.constant("sigmoid+cross_entropy", np.ones(9)) == pytest.approx(np.log(0.95 / 0.05))
+    z = cl.constant("softmax+cross_entropy", np.zeros(9, int), classes=2)
+    assert np.exp(z) == pytest.approx(np.array([1.0, 0.05]) / 1.05)
+
+
+def test_shapes_and_weights():
+    y = np.array([[0.0, 1.0], [1.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
+    assert cl.constant("sigmoid+cross_entropy", y).tolist() == [0.0, 0.0]
+    weight = np.array([1.0, 1.0, 2.0, 0.0])
+    by_column = cl.constant("sigmoid+cross_entropy", y, weight)
+    assert by_column == pytest.approx([np.log(3 / 1), 0.0])
+    assert by_column[0] == cl.constant("sigmoid+cross_entropy", y[:, 0], weight)
+    assert cl.constant("identity+mae", np.array([1.0, 2.0, 9.0]), [1.0, 1.0, 5.0]) == pytest.approx(9.0)
+    assert cl.constant("identity+mse", [1, 2, 3]) == 2.0
+    assert cl.constant("softmax+cross_entropy", [0, 1], classes=4).shape == (4,)
+
+
+def test_an_example_of_weight_zero_counts_for_nothing():
+    y, weight = np.array([1.0, 2.0, np.nan]), np.array([1.0, 1.0, 0.0])
+    for name in ("identity+mse", "identity+mae", "exp+poisson"):
+        assert cl.constant(name, y, weight) == pytest.approx(float(cl.constant(name, y[:2])))
+    assert (
+        cl.constant("softmax+cross_entropy", np.array([0, 1, -5]), weight).tolist()
+        == cl.constant("softmax+cross_entropy", np.array([0, 1])).tolist()
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "y", "message"),
+    [
+        ("sigmoid+cross_entropy", np.array([0.0, 1.5]), r"^y\[1\]: got 1.5"),
+        ("identity+mse", np.array([np.nan]), r"^y\[0\]: got nan"),
+        ("identity+mse", np.zeros(0), r"^y: got shape \(0,\)"),
+        ("identity+mse", 3.0, r"^y: got shape \(\)"),
+        ("identity+mse", np.zeros((2, 2, 2)), r"^y: got shape"),
+        ("identity+mse", np.array(["a"]), r"^y: got an array of"),
+        ("softmax+cross_entropy", np.array([0, -1]), r"^y\[1\]: got class -1"),
+        ("softmax+cross_entropy", np.array([0.0, 1.0]), r"^y: got"),
+        ("softmax+cross_entropy", np.array([[0.5, np.nan]]), r"^y\[0, 1\]"),
+        ("softmax+cross_entropy", np.array([[0.5, 7.0]]), r"^y\[0"),
+        ("softmax+mae", np.array([[0.5, 0.5]]), r"^y: got"),
+        ("identity+hinge", np.array([1.0, 0.0]), r"^y\[1\]: got 0.0"),
+    ],
+)
+def test_targets_that_do_not_fit_are_refused(name, y, message):
+    with pytest.raises((InvalidValue, TypeError), match=message):
+        cl.constant(build(name, {}), y)
+
+
+def test_classes_and_weights_that_do_not_fit_are_refused():
+    with pytest.raises(InvalidValue, match=r"^y\[1\]: got class 2; expected a class from 0 to 1"):
+        cl.constant("softmax+cross_entropy", np.array([0, 2]), classes=2)
+    with pytest.raises(InvalidValue, match=r"^weight: got weights that add up to 0"):
+        cl.constant("identity+mse", np.array([0.0, 2.0]), np.zeros(2))
+    with pytest.raises(InvalidValue, match=r"^weight: got shape \(3,\)"):
+        cl.constant("identity+mse", np.array([0.0, 2.0]), np.ones(3))

@@ -1,0 +1,193 @@
+"""Weights, ignored targets, smoothing and reductions together, against torch in every combination."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from costlayer.catalogue import build
+from costlayer.errors import InvalidType, InvalidValue
+from costlayer.evaluate import evaluate
+
+torch = pytest.importorskip("torch")
+CE = build("softmax+cross_entropy", {})
+BCE = build("sigmoid+cross_entropy", {})
+RANDOM = np.random.default_rng(3)
+COMBINATIONS = list(
+    itertools.product(
+        ("mean", "sum", "none"), (False, True), (0.0, 0.1), ((6, 4), (3, 4, 5), (2, 4, 3, 2)), (False, True)
+    )
+)
+
+
+@pytest.mark.parametrize("target", ["class index", "probabilities"])
+@pytest.mark.parametrize(("reduction", "weighted", "smoothing", "shape", "ignored"), COMBINATIONS)
+def test_cross_entropy_agrees_with_torch(target, reduction, weighted, smoothing, shape, ignored):
+    if ignored and target == "probabilities":
+        return
+    random = np.random.default_rng(7)
+    z = random.normal(size=shape)
+    class_weight = np.array([0.5, 2.0, 0.0, 1.25]) if weighted else None
+    if target == "class index":
+        y = random.integers(0, 4, (shape[0], *shape[2:]))
+        if ignored:
+            y[0], y.flat[-1] = -100, -100
+    else:
+        y = random.random(shape)
+        y /= y.sum(axis=1, keepdims=True)
+    scores = torch.tensor(z, requires_grad=True)
+    value = torch.nn.functional.cross_entropy(
+        scores,
+        torch.tensor(y),
+        weight=None if class_weight is None else torch.tensor(class_weight),
+        label_smoothing=smoothing,
+        reduction=reduction,
+    )
+    value.sum().backward()
+    found = evaluate(
+        CE,
+        z,
+        y,
+        reduction=reduction,
+        class_weight=class_weight,
+        label_smoothing=smoothing,
+        ignore_index=-100 if ignored else None,
+    )
+    np.testing.assert_allclose(found.value, value.detach().numpy(), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(found.delta, scores.grad.numpy(), rtol=1e-11, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", ["softmax+mse", "softmax+binary_cross_entropy", "softmax+cross_entropy"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_a_class_index_is_its_probabilities(name, smoothing):
+    """With smoothing and class weights too: index t is the row that is 1 at t."""
+    pair = build(name, {})
+    z, y = RANDOM.normal(size=(8, 3)), RANDOM.integers(0, 3, 8)
+    weight = np.array([0.5, 1.0, 2.0])[y]
+    by_index = evaluate(pair, z, y, label_smoothing=smoothing, reduction="sum", curvature=True)
+    by_row = evaluate(pair, z, np.eye(3)[y], label_smoothing=smoothing, reduction="sum", curvature=True)
+    for what in ("value", "delta", "curvature"):
+        np.testing.assert_allclose(getattr(by_index, what), getattr(by_row, what), rtol=1e-12, atol=1e-15)
+    if not smoothing:
+        weighted = evaluate(pair, z, y, class_weight=[0.5, 1.0, 2.0])
+        by_weight = evaluate(pair, z, y, weight, reduction="weighted_mean")
+        np.testing.assert_allclose(weighted.value, by_weight.value, rtol=1e-12)
+        np.testing.assert_allclose(weighted.delta, by_weight.delta, rtol=1e-12)
+
+
+def test_smoothing_of_yes_or_no_targets():
+    """(1 − ε) y + ε/2, for all that follows: value, δ and curvature."""
+    z, y = RANDOM.normal(size=9), np.array([0.0, 1.0, 0.25] * 3)
+    smooth = evaluate(BCE, z, y, label_smoothing=0.1, curvature=True)
+    by_hand = evaluate(BCE, z, 0.9 * y + 0.05, curvature=True)
+    np.testing.assert_allclose(smooth.value, by_hand.value, rtol=1e-15)
+    np.testing.assert_allclose(smooth.delta, by_hand.delta, rtol=1e-13)
+
+
+def test_class_weights_of_yes_or_no_targets():
+    z, y, ignored = RANDOM.normal(size=6), np.array([0, 1, 1, 0, 1, -1]), -1
+    found = evaluate(BCE, z, y, class_weight=[0.5, 2.0], ignore_index=ignored)
+    weights = np.array([0.5, 2.0, 2.0, 0.5, 2.0])
+    each = evaluate(BCE, z[:5], y[:5], reduction="none")
+    assert found.value == pytest.approx((each.value * weights).sum() / weights.sum(), rel=1e-14)
+    assert found.denominator == weights.sum()
+    np.testing.assert_allclose(found.delta, [*(each.delta * weights / weights.sum()), 0.0], rtol=1e-14)
+
+
+@pytest.mark.parametrize("class_weight", [[1.0, 2.0], [2.0, 1.0], [0.0, 1.0]])
+@pytest.mark.parametrize("wrong", [-1.0, 2.0, np.nan])
+def test_class_weights_hide_no_wrong_target(class_weight, wrong):
+    """A weight that is read off a wrong target must not turn to 0 and skip it."""
+    with pytest.raises(InvalidValue, match=r"^y\[1\]"):
+        evaluate(BCE, np.zeros(2), np.array([1.0, wrong]), class_weight=class_weight)
+
+
+def test_ignored_examples_can_do_no_harm():
+    z, y = RANDOM.normal(size=(4, 3)), np.array([0, -100, 2, 1])
+    z[1] = [np.nan, -np.inf, np.inf]
+    found = evaluate(CE, z, y, ignore_index=-100, curvature=True)
+    kept = evaluate(CE, z[[0, 2, 3]], y[[0, 2, 3]], curvature=True)
+    assert found.value == kept.value
+    assert found.delta[1].tolist() == found.curvature[1].tolist() == [0.0] * 3
+    assert found.delta[[0, 2, 3]].tolist() == kept.delta.tolist()
+    assert found.denominator == 3.0
+    with_class = evaluate(CE, RANDOM.normal(size=(2, 3)), np.array([1, 2]), ignore_index=1)
+    assert with_class.denominator == 1.0
+
+
+def test_ignoring_and_weights_together():
+    """`mean` divides by the examples that are not ignored, weights or not; `weighted_mean` by all their weights."""
+    z, y, weight = RANDOM.normal(size=(4, 3)), np.array([0, -100, 2, 1]), np.array([1.0, 7.0, 0.0, 3.0])
+    each = evaluate(CE, z, y, ignore_index=-100, reduction="none").value
+    assert evaluate(CE, z, y, weight, ignore_index=-100).value == pytest.approx((each * weight).sum() / 3, rel=1e-14)
+    found = evaluate(CE, z, y, weight, ignore_index=-100, reduction="weighted_mean")
+    assert found.value == pytest.approx((each * weight).sum() / 4, rel=1e-14)
+    assert found.denominator == 4.0
+
+
+@pytest.mark.parametrize("empty", ["zero", "nan", "error"])
+def test_the_mean_of_no_examples_is_a_choice(empty):
+    z, y = np.full((2, 3), np.nan), np.array([-100, -100])
+    if empty == "error":
+        with pytest.raises(InvalidValue, match="all of them ignored"):
+            evaluate(CE, z, y, ignore_index=-100, empty=empty)
+        return
+    found = evaluate(CE, z, y, ignore_index=-100, empty=empty)
+    assert np.isnan(found.value) if empty == "nan" else found.value == 0.0
+    assert found.delta.tolist() == [[0.0] * 3] * 2
+    assert found.denominator == 0.0
+
+
+def test_sums_and_counts_can_be_had_apart():
+    """The mean over two batches is that of the whole, from sums and denominators."""
+    z, y = RANDOM.normal(size=(7, 3)), np.array([0, 1, 2, -100, 1, 1, 0])
+    whole = evaluate(CE, z, y, ignore_index=-100)
+    parts = [evaluate(CE, z[s], y[s], ignore_index=-100, reduction="mean") for s in (slice(0, 3), slice(3, 7))]
+    total = sum(part.value * part.denominator for part in parts)
+    assert total / sum(part.denominator for part in parts) == pytest.approx(whole.value, rel=1e-14)
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0, 2.0, np.nan])
+def test_smoothing_out_of_its_interval_is_refused(smoothing):
+    with pytest.raises(InvalidValue, match=r"^label_smoothing: got"):
+        evaluate(CE, np.zeros((1, 2)), np.array([0]), label_smoothing=smoothing)
+
+
+@pytest.mark.parametrize("smoothing", ["0.1", None, [0.1]])
+def test_smoothing_of_another_type_is_refused(smoothing):
+    with pytest.raises((InvalidType, InvalidValue), match=r"^label_smoothing: got"):
+        evaluate(CE, np.zeros((1, 2)), np.array([0]), label_smoothing=smoothing)
+
+
+@pytest.mark.parametrize(
+    "given", [[1.0], [1.0, 2.0, 3.0], [1.0, -1.0], [1.0, np.nan], [1.0, np.inf], [[1.0, 1.0]], "ab"]
+)
+def test_class_weights_that_do_not_fit_are_refused(given):
+    for pair, z, y in ((CE, np.zeros((1, 2)), np.array([0])), (BCE, np.zeros(1), np.zeros(1))):
+        with pytest.raises(InvalidValue, match=r"^class_weight: got"):
+            evaluate(pair, z, y, class_weight=given)
+
+
+def test_what_makes_no_sense_is_refused():
+    z, y = np.zeros(2), np.ones(2)
+    rows, shares = np.zeros((2, 2)), np.full((2, 2), 0.5)
+    for name, argument, given in (
+        ("identity+mse", "class_weight", {"class_weight": [1.0, 1.0]}),
+        ("identity+mse", "label_smoothing", {"label_smoothing": 0.1}),
+        ("exp+poisson", "label_smoothing", {"label_smoothing": 0.1}),
+        ("identity+mse", "empty", {"empty": "maybe"}),
+    ):
+        with pytest.raises(InvalidValue, match=rf"^{argument}: got"):
+            evaluate(build(name, {}), z, y, **given)
+    with pytest.raises(InvalidValue, match=r"^ignore_index: got"):
+        evaluate(CE, rows, shares, ignore_index=0)
+    with pytest.raises(InvalidValue, match=r"^class_weight: got"):
+        evaluate(build("softmax+mse", {}), rows, shares, class_weight=[1.0, 1.0])
+
+
+@pytest.mark.parametrize("name", ["identity+mse", "exp+gamma"])
+def test_an_ignored_number_of_a_pointwise_pair(name):
+    found = evaluate(build(name, {}), np.array([1.0, np.nan]), np.array([2.0, -999.0]), ignore_index=-999)
+    assert found.denominator == 1.0
+    assert found.delta[1] == 0.0
+    assert np.isfinite(found.value)

@@ -1,0 +1,103 @@
+"""Formulas as people read them."""
+
+import ast
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from costlayer.formula import FUNCTIONS, indexed, latex, mentions, renamed, text
+
+
+@pytest.mark.parametrize(
+    ("source", "plain", "tex"),
+    [
+        ("(v - y)**2", "(v − y)²", r"\left(v - y\right)^{2}"),
+        ("2*(v - y)", "2·(v − y)", r"2 \, \left(v - y\right)"),
+        ("-(y*ln(v) + (1 - y)*ln(1 - v))", "−(y·ln(v) + (1 − y)·ln(1 − v))", None),
+        ("a - (b - c)", "a − (b − c)", "a - \\left(b - c\\right)"),
+        ("a - b - c", "a − b − c", "a - b - c"),
+        ("a/(b*c)", "a/(b·c)", r"\frac{a}{b \, c}"),
+        ("a/b*c", "a/b·c", r"\frac{a}{b} \, c"),
+        ("a*(-b)", "a·(−b)", r"a \, \left(-b\right)"),
+        ("(-a)**2", "(−a)²", r"\left(-a\right)^{2}"),
+        ("-a**2", "−a²", "-a^{2}"),
+        ("2**(a + b)", "2^(a + b)", "2^{a + b}"),
+        ("x**-2", "x^(−2)", "x^{-2}"),
+        ("x**0.5", "x^0.5", "x^{0.5}"),
+        ("exp(z)**2", "exp(z)²", r"\left(e^{z}\right)^{2}"),
+        ("(a/b)**2", "(a/b)²", r"\left(\frac{a}{b}\right)^{2}"),
+        ("exp(-z)", "exp(−z)", "e^{-z}"),
+        ("abs(v - y)", "|v − y|", r"\left|v - y\right|"),
+        ("sum(y[j]*ln(v[j]), j)", "Σ_j y_j·ln(v_j)", r"\sum_{j} y_{j} \, \ln\left(v_{j}\right)"),
+        ("sum(a + b, k)", "Σ_k (a + b)", r"\sum_{k} \left(a + b\right)"),
+        ("sum(a[k], k)*b[k]", "(Σ_k a_k)·b_k", r"\left(\sum_{k} a_{k}\right) \, b_{k}"),
+        ("where(z > 0, z, alpha)", "{z if z > 0, else α}", None),
+        ("sigma(z)", "σ(z)", r"\sigma\left(z\right)"),
+        ("max(-delta, v)", "max(−delta, v)", r"\max\left(-\mathrm{delta}, v\right)"),
+        ("v == 1", "v = 1", "v = 1"),
+    ],
+)
+def test_printing(source, plain, tex):
+    assert text(source) == plain
+    if tex is not None:
+        assert latex(source) == tex
+
+
+def test_what_a_name_stands_for_is_said_after_it():
+    assert text("v - y", "v == tanh(z)") == "v − y,  v = tanh(z)"
+    assert latex("v - y", "v == tanh(z)") == r"v - y,\quad v = \tanh\left(z\right)"
+
+
+def test_renaming_and_indexing():
+    assert mentions("v - y", "v")
+    assert not mentions("value - y", "v")
+    assert renamed("(v - y)*vv", "v", "z") == "(z - y) * vv"
+    assert indexed("delta*(v - y)", "j") == "delta * (v[j] - y[j])"
+
+
+@pytest.mark.parametrize("source", ["a if b else c", "f(x)", "a @ b", "[a]", "a < b < c", "a and b", "'text'"])
+def test_what_is_not_in_the_notation_is_refused(source):
+    with pytest.raises(ValueError, match="not in the notation"):
+        text(source)
+
+
+def expressions():
+    atoms = st.sampled_from(["a", "b", "2"])
+    return st.recursive(
+        atoms,
+        lambda inner: st.one_of(
+            st.tuples(inner, st.sampled_from("+-*/"), inner).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
+            inner.map(lambda x: f"(-{x})"),
+            inner.map(lambda x: f"({x})**2"),
+        ),
+        max_leaves=7,
+    )
+
+
+@settings(deadline=None, max_examples=150, derandomize=True)
+@given(expressions())
+def test_plain_text_reads_back_as_the_same_number(source):
+    """The brackets that are left out change nothing: read back, the text has the value of the source."""
+    back = text(source).replace("−", "-").replace("·", "*").replace("²", "**2")
+    names = {"a": 1.7, "b": -0.6}
+    try:
+        expected = eval(source, names)
+    except ZeroDivisionError:
+        return
+    assert eval(back, names) == pytest.approx(expected, rel=1e-9)
+
+
+def test_every_pair_prints_in_both_notations(pair):
+    for drawn in (pair.formula_latex, pair.derivative_latex):
+        assert drawn.count("{") == drawn.count("}")
+        assert drawn.count(r"\left") == drawn.count(r"\right")
+        assert not re.search(r"[−·²α]", drawn)
+    for drawn in (pair.formula, pair.derivative):
+        assert drawn.count("(") == drawn.count(")")
+        assert "*" not in drawn
+        assert "\\" not in drawn
+    for source in (pair._formula(), pair._derivative()):
+        called = {node.func.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)}
+        assert called <= set(FUNCTIONS)

@@ -1,0 +1,216 @@
+"""The truth that accuracy is measured against: the printed formulas, by mpmath, to more digits than can cancel.
+
+It shares nothing with the programs but those formulas: derivatives are central differences of the value.
+"""
+
+import ast
+from functools import cache
+
+import mpmath
+import numpy as np
+from mpmath import mp
+
+from costlayer import words
+from costlayer.pair import Pair
+
+DIGITS = 1000  # 1 - tanh 800 is 1e-695
+STEP = "1e-60"
+
+# mpmath's numbers as an engine's words.
+WORDS = {
+    "absolute": abs,
+    "double": mp.mpf,
+    "exp": mp.exp,
+    "expm1": mp.expm1,
+    "log": mp.log,
+    "log1p": mp.log1p,
+    "maximum": max,
+    "minimum": min,
+    "real": mp.mpf,
+    "sign": mp.sign,
+    "tanh": mp.tanh,
+    "where": words.where,
+}
+
+
+@cache
+def _once(function, precision, x):
+    return function(x)
+
+
+def exp(x):
+    """What takes the time, once for every number."""
+    return _once(mp.exp, mp.prec, x)
+
+
+def ln(x):
+    return _once(mp.log, mp.prec, x)
+
+
+_NAMES = {
+    "abs": abs,
+    "exp": exp,
+    "ln": ln,
+    "max": max,
+    "min": min,
+    "mpf": mp.mpf,
+    "sign": mp.sign,
+    "softplus": lambda x: ln(1 + exp(x)),
+    "sigma": lambda x: 1 / (1 + exp(-x)),
+    "tanh": lambda x: _once(mp.tanh, mp.prec, x),
+    "add": lambda term, count: mp.fsum(term(k) for k in range(count)),
+}
+
+
+class _ToPython(ast.NodeTransformer):
+    """From the notation of formulas to Python: `sum(e, k)` adds over the classes, `where` is lazy."""
+
+    def visit_Call(self, node):
+        self.generic_visit(node)
+        match node.func.id, node.args:
+            case "sum", [body, index]:
+                given = ast.arguments([], [ast.arg(index.id)], None, [], [], None, [])
+                return ast.Call(ast.Name("add"), [ast.Lambda(given, body), ast.Name("K")], [])
+            case "where", [condition, a, b]:
+                return ast.IfExp(condition, a, b)
+        return node
+
+    def visit_Constant(self, node):
+        return ast.Call(ast.Name("mpf"), [ast.Constant(str(node.value))], []) if isinstance(node.value, float) else node
+
+
+@cache
+def _code(source: str):
+    return compile(ast.unparse(_ToPython().visit(ast.parse(source, mode="eval"))), source, "eval")
+
+
+def formula(source: str, **names):
+    """A printed formula, evaluated."""
+    return eval(_code(source), {**_NAMES, **names})
+
+
+def given(pair: Pair) -> dict:
+    return {name: mp.mpf(value) for name, value in pair.parameters.items()}
+
+
+def predict(pair: Pair, z):
+    """φ(z) by the printed formula: of one score, or of the list of a row's."""
+    if not pair.row:
+        return formula(pair.activation.formula, z=z, **given(pair))
+    largest = max(z)
+    scores = [exp(score - largest) for score in z]  # exp(800) is no trouble, but slow
+    total = mp.fsum(scores)
+    return [score / total for score in scores]
+
+
+def composed(pair: Pair, z, y):
+    """The cost of the prediction: for rows the sum over the classes; softmax+cross_entropy is −Σ y ln v by name."""
+    v, parameters = predict(pair, z), given(pair)
+    if not pair.row:
+        return formula(pair.cost.formula, v=v, y=y, **parameters)
+    if pair.cost.name == "cross_entropy":
+        return -mp.fsum(goal * ln(p) for p, goal in zip(v, y, strict=True))
+    return mp.fsum(formula(pair.cost.formula, v=p, y=goal, **parameters) for p, goal in zip(v, y, strict=True))
+
+
+def differences(function, z):
+    """A function and its first and second derivative at z, by central differences."""
+    h = mp.mpf(STEP)
+    left, middle, right = function(z - h), function(z), function(z + h)
+    return middle, (right - left) / (2 * h), (right - 2 * middle + left) / (h * h)
+
+
+@cache
+def pointwise(pair: Pair, z: float, y: float):
+    """Value, δ and curvature."""
+    with mp.workdps(DIGITS):
+        goal = mp.mpf(y)
+        return differences(lambda score: composed(pair, score, goal), mp.mpf(z))
+
+
+@cache
+def row(pair: Pair, z: tuple, y: tuple):
+    """Value, and for each score δ and curvature; y are probabilities."""
+    with mp.workdps(DIGITS):
+        z, y = [mp.mpf(score) for score in z], [mp.mpf(goal) for goal in y]
+
+        def along(j):
+            return lambda score: composed(pair, [*z[:j], score, *z[j + 1 :]], y)
+
+        found = [differences(along(j), z[j]) for j in range(len(z))]
+        return found[0][0], [slope for _, slope, _ in found], [curve for _, _, curve in found]
+
+
+def smooth(pair: Pair, z: float, y: float) -> bool:
+    """Whether the value has its derivatives there: away from the kinks of huber, mae and hinge."""
+    with mp.workdps(DIGITS):
+        v = predict(pair, mp.mpf(z))
+        error = abs(v - mp.mpf(y))
+        match pair.cost.name:
+            case "mae":
+                return error != 0 or (pair.activation.name == "relu" and z < 0)
+            case "huber":
+                return error != pair.parameters["delta"] or (pair.activation.name == "relu" and z < 0)
+            case "hinge":
+                return v * mp.mpf(y) != 1
+        return True
+
+
+def rounded(x, dtype) -> np.floating:
+    """A number of mpmath as the nearest of the type, infinite where it is beyond the largest."""
+    real = np.dtype(dtype).type
+    with np.errstate(over="ignore", under="ignore"):
+        return real(np.float64(float(x) if abs(x) < mpmath.mpf("1e4000") else mp.sign(x) * np.inf))
+
+
+def close(got, truth, scale, dtype, ulps=8, what="", steps=8) -> None:
+    """Within `ulps` units in the last place of the scale, the truth itself where nothing cancels; and `steps` of the
+    smallest numbers, below which nothing is left to round."""
+    limits = np.finfo(dtype)
+    if mp.isinf(truth) or abs(truth) > mp.mpf(float(limits.max)):
+        assert got == np.sign(float(mp.sign(truth))) * np.inf, f"{what}: {got}, truth {mp.nstr(truth, 8)}"
+        return
+    room = ulps * mp.mpf(float(limits.eps)) * abs(scale) + steps * mp.mpf(float(limits.smallest_subnormal))
+    assert np.isfinite(got), f"{what}: {got}, truth {mp.nstr(truth, 17)}"
+    off = abs(mp.mpf(float(got)) - truth)
+    good = off <= room
+    assert good, f"{what}: {got!r}, truth {mp.nstr(truth, 17)}, off by {mp.nstr(off / (room / ulps), 4)} ulp"
+
+
+SCORES = tuple(
+    float(np.float32(sign * size))
+    for size in (1e-8, 0.1, 1, 2.5, 5, 10, 17, 20, 30, 50, 63.8, 88, 90, 100, 300, 700, 800)
+    for sign in (1, -1)
+)
+ROWS = (
+    (0.0, 0.0, 0.0),
+    (1.0, -2.0, 0.5),
+    (0.25, 0.5),
+    (1.0, 1.0, 1.0, 1.0),
+    (-3.0, 17.0),
+    (17.0, 0.0, 0.0),
+    (0.0, 30.0, -2.0),
+    (80.0, 0.0, 1.5, -7.0),
+    (-100.0, 100.0, 0.0),
+    (700.0, 700.5, -3.0),
+    (-350.0, 0.0, 350.0),
+)
+SHARES = (0.0625, 0.5, 0.4375)  # adds to 1 in every type
+
+
+def targets(pair: Pair) -> tuple[float, ...]:
+    """At the ends and inside."""
+    if pair.target.ends_only:
+        return (-1.0, 1.0)
+    match pair.target.low, pair.target.high:
+        case 0.0, 1.0:
+            return (0.0, 1.0, 0.25, 0.875)
+        case 0.0, _:
+            return (0.0, 1.0, 7.0) if pair.target.low_closed else (2.0**-10, 0.75, 4.0)
+    return (0.0, 1.0, -1.0, 0.3125, 12.5)
+
+
+def row_targets(classes: int) -> tuple[tuple[float, ...], ...]:
+    """Every class, and probabilities."""
+    spread = {2: (0.375, 0.625), 3: SHARES, 4: (0.125, 0.375, 0.4375, 0.0625)}[classes]
+    return (*(tuple(float(j == t) for j in range(classes)) for t in range(classes)), spread)

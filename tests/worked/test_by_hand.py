@@ -1,0 +1,130 @@
+"""Values worked by hand or taken from a paper; each says where it comes from."""
+
+import math
+
+import numpy as np
+import pytest
+
+import costlayer as cl
+from costlayer.catalogue import build
+from costlayer.errors import InvalidValue
+
+
+def one(name, z, y, dtype=np.float64, **parameters):
+    value, delta = cl.value_and_delta(build(name, parameters), np.array([z], dtype), np.array([y]), reduction="sum")
+    return float(value), delta[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "z", "y", "value", "delta"),
+    [
+        ("identity+mse", 3.0, 1.0, 4.0, 4.0),  # (3 − 1)², 2 (3 − 1)
+        ("identity+mae", 3.0, 5.0, 2.0, -1.0),
+        ("identity+mae", 3.0, 3.0, 0.0, 0.0),  # the kink: taken as 0
+        ("identity+huber", 0.5, 0.0, 0.125, 0.5),  # 0.5²/2
+        ("identity+huber", -3.0, 0.0, 2.5, -1.0),  # 1 (3 − 1/2)
+        ("identity+hinge", 0.25, 1.0, 0.75, -1.0),
+        ("identity+hinge", 0.25, -1.0, 1.25, 1.0),
+        ("identity+hinge", 1.0, 1.0, 0.0, 0.0),  # at the margin the slope is 0
+        ("sigmoid+mse", 0.0, 1.0, 0.25, -0.25),  # 2 (1/2 − 1) · 1/4
+        ("sigmoid+cross_entropy", 0.0, 1.0, math.log(2), -0.5),
+        ("sigmoid+cross_entropy", math.log(3), 0.0, math.log(4), 0.75),  # σ(ln 3) = 3/4
+        ("tanh+mse", math.log(2), 1.0, 0.16, -0.512),  # tanh ln 2 = 3/5, gain 16/25: 2 (−2/5) 16/25
+        ("relu+mse", -1.0, 2.0, 4.0, 0.0),
+        ("relu+mse", 3.0, 2.0, 1.0, 2.0),
+        ("relu+mse", 0.0, 2.0, 4.0, 0.0),  # the kink: taken as 0
+        ("leaky_relu+mse", -100.0, 1.0, 4.0, -0.04),  # v = −1: 2 (−2) 0.01
+        ("elu+mse", math.log(0.5), 0.0, 0.25, -0.5),  # v = −1/2, gain 1/2
+        ("softplus+mse", 0.0, 0.0, math.log(2) ** 2, math.log(2)),  # 2 ln 2 · 1/2
+        ("softplus+poisson", 0.0, 1.0, math.log(2) - math.log(math.log(2)), 0.5 - 0.5 / math.log(2)),
+        ("softplus+gamma", math.log(math.e - 1), 1.0, 1.0, 0.0),  # v = 1 = y
+        ("exp+mse", math.log(2), 3.0, 1.0, -4.0),  # 2 (2 − 3) 2
+        ("exp+poisson", math.log(2), 3.0, 2 - 3 * math.log(2), -1.0),
+        ("exp+gamma", math.log(2), 3.0, math.log(2) + 1.5, -0.5),  # 1 − 3/2
+    ],
+)
+def test_pointwise(name, z, y, value, delta):
+    assert one(name, z, y) == pytest.approx((value, delta), rel=4e-16, abs=4e-16)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "delta"),
+    [
+        # p = (1/2, 1/4, 1/4), class 0
+        ("softmax+cross_entropy", math.log(2), [-0.5, 0.25, 0.25]),
+        ("softmax+mse", 0.375, [-0.375, 0.1875, 0.1875]),  # slopes (−1, .5, .5), mean −1/4: p (slope + 1/4)
+        ("softmax+mae", 1.0, [-0.5, 0.25, 0.25]),  # slopes (−1, 1, 1), mean 0
+        ("softmax+huber", 0.1875, [-0.1875, 0.09375, 0.09375]),  # within 1: half of mse
+        ("softmax+binary_cross_entropy", math.log(2) + 2 * math.log(4 / 3), [-5 / 6, 5 / 12, 5 / 12]),
+    ],
+)
+def test_rows(name, value, delta):
+    found = one(name, [math.log(2), 0.0, 0.0], 0)
+    assert found[0] == pytest.approx(value, rel=1e-15)
+    assert found[1] == pytest.approx(delta, rel=1e-15)
+
+
+def test_the_cross_entropy_of_all_outputs_is_not_the_log_likelihood():
+    """At p = (.665, .245, .090), class 0: δ = (−.616, .465, .151), where softmax+cross_entropy has p − y."""
+    p = np.array([0.665, 0.245, 0.090])
+    assert one("softmax+binary_cross_entropy", np.log(p), 0)[1] == pytest.approx(
+        [-0.616, 0.465, 0.151], abs=1e-3
+    )  # −.6166, .4658, .1508
+    assert one("softmax+cross_entropy", np.log(p), 0)[1] == pytest.approx([-0.335, 0.245, 0.090], abs=1e-12)
+
+
+def test_equal_scores_are_equal_shares():
+    """Softmax is a transform of scores that a linear map made: (1, 1, 1, 1) becomes (.25, .25, .25, .25)."""
+    assert cl.predict("softmax+cross_entropy", np.ones((1, 4))).tolist() == [[0.25, 0.25, 0.25, 0.25]]
+
+
+def test_where_torch_has_no_gradient_left():
+    """F.binary_cross_entropy_with_logits in float32 answers 0 at z = 63.8, y = 1; the truth is −2.0e-28."""
+    z = np.float32(63.8)
+    value, delta = one("sigmoid+cross_entropy", z, 1.0, np.float32)
+    truth = math.exp(-float(z))
+    assert (value, delta) == pytest.approx((truth, -truth), rel=3e-7)
+    assert delta == pytest.approx(-2.0e-28, rel=0.05)
+
+
+@pytest.mark.parametrize("margin", [17.0, 30.0, 80.0])
+def test_where_torch_loses_the_loss_of_a_sure_class(margin):
+    """F.cross_entropy in float32 has loss 0 and gradient 0 from a margin of 17 on (arXiv 2501.04697)."""
+    value, delta = one("softmax+cross_entropy", [margin, 0.0], 0, np.float32)
+    truth = math.log1p(math.exp(-margin))
+    slope = 1 / (1 + math.exp(margin))
+    assert value == pytest.approx(truth, rel=2.5e-7)
+    assert delta == pytest.approx([-slope, slope], rel=2.5e-7)
+    torch = pytest.importorskip("torch")
+    if margin > 17:
+        z = torch.tensor([[margin, 0.0]], requires_grad=True)
+        loss = torch.nn.functional.cross_entropy(z, torch.tensor([0]))
+        assert loss.item() == 0.0
+
+
+def test_the_gradient_that_sigmoid_mse_withholds():
+    """Nielsen (2015), chapter 3: truth 0, score 5: error .9933, gain .00665; cross entropy sends the error itself."""
+    error, gain = 0.993307149075715, 0.006648056670790
+    assert one("sigmoid+mse", 5.0, 0.0)[1] == pytest.approx(2 * error * gain, rel=1e-12)
+    assert one("sigmoid+cross_entropy", 5.0, 0.0)[1] == pytest.approx(error, rel=1e-12)
+
+
+def test_a_probability_that_clamping_would_have_falsified():
+    """torch's BCELoss clamps ln p at −100 (pytorch#24933): the score −200 under truth 1 costs 200."""
+    assert one("sigmoid+cross_entropy", -200.0, 1.0) == (200.0, -1.0)
+
+
+def test_constants_known_in_closed_form():
+    y = np.array([1.0, 2.0, 6.0])
+    assert cl.constant("identity+mse", y) == pytest.approx(3.0)
+    assert cl.constant("identity+mae", y) == pytest.approx(2.0)
+    assert cl.constant("exp+poisson", y) == pytest.approx(math.log(3.0))
+    assert cl.constant("exp+gamma", y) == pytest.approx(math.log(3.0))
+    assert cl.constant("sigmoid+cross_entropy", np.array([1, 1, 1, 0])) == pytest.approx(math.log(3.0))
+    shares = np.log(np.array([3, 2, 1]) / 6)
+    assert cl.constant("softmax+cross_entropy", np.array([0, 0, 0, 1, 1, 2])) == pytest.approx(shares)
+
+
+def test_a_range_that_does_not_reach_the_targets_is_refused():
+    with pytest.raises(InvalidValue, match=r"sigmoid\+hinge"):
+        build("sigmoid+hinge", {})
