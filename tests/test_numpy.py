@@ -1,6 +1,7 @@
 """The NumPy front: arrays in, arrays out, as torch would reduce them."""
 
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -329,37 +330,29 @@ def test_a_pair_and_its_name_are_one():
     )
 
 
-def test_counts_are_kept_in_64_bits():
-    """A billion scores cannot be had cheaply; the index of an example is one, though."""
-    from costlayer.engines import cpu
-
-    module = cpu._module(*_key("identity+mse"))
-    one = np.zeros(1)
-    start = 2**40
-    total, bad = module.pointwise(
-        np.broadcast_to(0.0, 0),
-        np.broadcast_to(0.0, 0),
-        None,
-        1.0,
-        -1.0,
-        1.0,
-        False,
-        None,
-        None,
-        None,
-        start,
-        start,
-        (),
-    )
-    assert (total, bad) == (0.0, -1)
-    assert one.size == 1
-
-
-def _key(name):
-    from costlayer.engines import cpu
-
+@pytest.mark.parametrize("name", ["identity+mse", CE])
+def test_examples_are_counted_in_64_bits(name):
+    """The compiled loops, far beyond 2³² examples of a stride of nothing."""
     pair = build(name, {})
-    return (name, "float64") if "name" in cpu._module.__code__.co_varnames else (pair, "float64")
+    cl.value(pair, *example(pair))
+    (module,) = (
+        found
+        for title, found in sys.modules.items()
+        if title.startswith(f"costlayer_kernels_{name.replace('+', '_')}_float64")
+    )
+    many, start = 2**33, 2**32 + 1
+    none = (None, None, None, start, start + 3, ())
+    for wrong in (False, True):
+        if pair.row:
+            label = np.broadcast_to(np.int64(7 if wrong else 0), many)
+            total, bad = module.margin_rows(np.broadcast_to(np.zeros(2), (many, 2)), label, None, 1.0, *none)
+            expected = 3 * np.log(2)
+        else:
+            y = np.broadcast_to(np.nan if wrong else 2.0, many)
+            total, bad = module.pointwise(np.broadcast_to(0.0, many), y, None, 1.0, -9.0, 9.0, False, *none)
+            expected = 12.0
+        assert bad == (start if wrong else -1)
+        assert wrong or total == pytest.approx(expected)
 
 
 # Against torch

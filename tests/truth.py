@@ -179,7 +179,7 @@ def close(got, truth, scale, dtype, ulps=8, what="", steps=8) -> None:
 
 SCORES = tuple(
     float(np.float32(sign * size))
-    for size in (1e-8, 0.1, 1, 2.5, 5, 10, 17, 20, 30, 50, 63.8, 88, 90, 100, 300, 700, 800)
+    for size in (1e-8, 0.1, 1, 2.5, 3, 5, 10, 17, 20, 30, 50, 63.8, 88, 90, 100, 300, 700, 800)
     for sign in (1, -1)
 )
 ROWS = (

@@ -228,7 +228,7 @@ print(sum(kept[0].pointwise.stats.cache_hits.values()) if kept else -1)
 
 def run(cache, script=SCRIPT, **environment):
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", script],
+        [sys.executable, "-W", "error", "-W", "ignore:This process:DeprecationWarning", "-c", script],
         env={**os.environ, "COSTLAYER_CACHE": str(cache), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -336,6 +336,43 @@ if child == 0:
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     assert finished(run(tmp_path, script)) == "0"
+
+
+def test_a_child_forked_while_another_thread_compiles_is_not_stuck(tmp_path):
+    """Only the thread that forks lives on in the child: a lock that another one held would be held for ever."""
+    script = """
+import os, signal, threading, numpy as np
+from costlayer.engines import cpu
+from costlayer.catalogue import build
+from costlayer.evaluate import evaluate
+work = lambda: float(evaluate(build("identity+mse", {}), np.ones(4), np.zeros(4)).value)
+assert work() == 1.0
+held, done = threading.Event(), threading.Event()
+def compile():
+    with cpu._compiling:
+        held.set()
+        done.wait()
+thread = threading.Thread(target=compile)
+thread.start()
+held.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(10)
+    os._exit(0 if work() == 1.0 else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+done.set()
+thread.join()
+"""
+    assert finished(run(tmp_path, script)) == "0"
+
+
+def test_a_damaged_kernel_file_is_written_again(tmp_path):
+    finished(run(tmp_path))
+    (source,) = (tmp_path / "kernels").glob("*.py")
+    whole = source.read_text()
+    source.write_text(whole[: len(whole) // 2])
+    finished(run(tmp_path))
+    assert source.read_text() == whole
 
 
 @pytest.mark.parametrize("name", ["sigmoid+mse", "softmax+mse"])
