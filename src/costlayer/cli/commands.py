@@ -1,9 +1,7 @@
 """The commands. Each imports what it needs when it is called, so that `costlayer --help` answers at once."""
 
 import functools
-import importlib.util
 import os
-import runpy
 import shlex
 import sys
 from collections.abc import Callable
@@ -261,20 +259,21 @@ def predict(
 @_command
 def bench(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…", help="Benchmarks to run; else all.")] = None,
-) -> None:
+) -> int:
     """Run the benchmarks of a checkout, each in benchmarks/."""
+    import subprocess
+
     folder = Path("benchmarks")
     known = {path.stem: path for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")}
-    if not known or importlib.util.find_spec("costlayer") is None:
+    if not known:
         raise InvalidValue(
             "bench", f"no scripts in {str(folder.resolve())!r}", "a checkout of costlayer", "Run it in the checkout."
         )
     for name in names or known:
         if name not in known:
             raise InvalidValue("bench", repr(name), "the name of a benchmark", nearest(name, known))
-    for name in names or known:
-        print(f"== {name}", flush=True)
-        runpy.run_path(str(known[name]), run_name="__main__")
+    # each in a process of its own, as if it had been called by itself
+    return max(subprocess.run([sys.executable, str(known[name])], check=False).returncode for name in names or known)
 
 
 class _Quiet:
@@ -301,10 +300,10 @@ def _ranking(outcome: Any) -> Table:
     found, records = outcome.verdict, outcome.records
     finals = [r for r in records if r["record"] == "final"]
     second = "log_loss" if found["metric"] in ("accuracy", "macro_f1") else "r2"
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("pair", no_wrap=True)
     for head in (found["metric"], second, "rate", "epochs", "starved"):
-        table.add_column(head.replace("_", " "), justify="right")
+        table.add_column(head.replace("_", " "), justify="right", no_wrap=True)
     for place, entry in enumerate(found["ranking"]):
         pair = entry["pair"]
         own = [r for r in finals if r["pair"] == pair]
@@ -319,10 +318,11 @@ def _ranking(outcome: Any) -> Table:
             "–" if starved is None else f"{starved:.1%}",
             style="bold" if place == 0 else "",
         )
+    metric = found["metric"].replace("_", " ")
     table.caption = (
-        f"Test rows, mean ± spread of the seeds; * advised. Epochs: to a validation {found['metric'].replace('_', ' ')} "
-        f"of {figure(found['speed']['level'])}. Starved: of the outputs wrong by more than half, those that send back "
-        "less than a hundredth of their error."
+        f"Test rows, mean ± spread of the seeds; * advised. Epochs: to a validation {metric} of "
+        f"{figure(found['speed']['level'])}, nine tenths of the way. Starved: of the outputs wrong by more than half, "
+        "those that send back less than a hundredth of their error."
     )
     table.caption_justify = "left"
     return table

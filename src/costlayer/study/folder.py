@@ -90,7 +90,10 @@ class RunFolder:
     def read_config(self) -> dict[str, Any]:
         if not self.path.is_dir():
             raise InvalidValue(
-                "run folder", f"{str(self.path)!r}, which does not exist", "a folder that costlayer study made"
+                "run folder",
+                f"{str(self.path)!r}, which does not exist",
+                "a folder that costlayer study made",
+                "Check the name; a study begins without --resume.",
             )
         try:
             config = json.loads(self.config_file.read_text(encoding="utf-8"))

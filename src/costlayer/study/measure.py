@@ -154,8 +154,8 @@ def starved(encoding: Encoding, y: np.ndarray, v: np.ndarray, delta: np.ndarray)
 
 def snapshot(encoding: Encoding, y: np.ndarray, z: np.ndarray, v: np.ndarray, delta: np.ndarray) -> dict[str, Any]:
     """Where the scores lie, and how much of each error reaches them: `scores` and `error` of a snapshot record."""
-    counts, edges = np.histogram(z, bins=40)
-    error, size = encoding.error(v, y).ravel(), np.abs(delta).ravel()
+    counts, edges = np.histogram(z.astype(np.float64), bins=40)
+    error, size = encoding.error(v, y).ravel(), np.abs(delta.astype(np.float64)).ravel()
     bins = 20
     at = np.minimum(error / encoding.span * bins, bins - 1).astype(np.int64)
     count = np.bincount(at, minlength=bins)

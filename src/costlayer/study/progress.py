@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
 
 from costlayer.study.run import Listener
 from costlayer.study.train import Settings
@@ -83,8 +84,8 @@ class _Following(Listener):
         work = self.work[record["pair"]]
         if record["record"] == "epoch":
             metric = figure(record["metrics"].get(self.metric))
-            work.said = f"seed {record['seed']}, epoch {record['epoch']}: loss {figure(record['validation_loss'])}, "
-            work.said += f"{self.metric} {metric}"
+            work.said = f"seed {record['seed']}, epoch {record['epoch']}: {self.metric.replace('_', ' ')} {metric}, "
+            work.said += f"loss {figure(record['validation_loss'])}"
             return
         work.running = 0.0
         if record["record"] == "rate":
@@ -93,7 +94,8 @@ class _Following(Listener):
             work.said = f"learning rate {record['learning_rate']:g}: loss {figure(record['score'])}"
         else:
             work.units = _USUAL_TRIALS * self.trial + (record["seed"] + 1) * self.epochs
-            work.said = f"seed {record['seed']}: test {self.metric} {figure(record['metrics'][self.metric])}"
+            work.said = f"seed {record['seed']}: test {self.metric.replace('_', ' ')} "
+            work.said += figure(record["metrics"][self.metric])
             work.said += f", best at epoch {record['epoch']}"
         self.show(record["pair"])
 
@@ -107,10 +109,10 @@ class Live(_Following):
     def begin(self, pairs: Sequence[str], settings: Settings, metric: str) -> None:
         super().begin(pairs, settings, metric)
         self.bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            TextColumn("{task.fields[left]}", justify="right"),
-            TextColumn("{task.fields[said]}", markup=False),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=20 if self.console.width >= 100 else 8),
+            TextColumn("{task.fields[left]}", justify="right", table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[said]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
             console=self.console,
         )
         self.tasks = {

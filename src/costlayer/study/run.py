@@ -294,11 +294,11 @@ class _Plane:
     def regions(self, encoding: Encoding, v: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
         """What the network says all over the plane."""
         said = encoding.decide(v) if encoding.classes else encoding.values(v)
-        shape = tuple(map(len, self.axes))
+        rows = said.reshape(len(self.axes[1]), len(self.axes[0]))
         return {
             "x": {"name": self.names[0], "values": self.axes[0].tolist()},
             "y": {"name": self.names[1], "values": self.axes[1].tolist()},
-            "prediction": [[measure.number(p) for p in row] for row in said.reshape(shape[::-1])],
+            "prediction": rows.tolist() if encoding.classes else [_numbers(row) for row in rows],
             "points": {"x": _numbers(self.points[0]), "y": _numbers(self.points[1]), "target": truth[:2000].tolist()},
         }
 

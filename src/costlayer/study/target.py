@@ -129,7 +129,8 @@ class Encoding:
         return np.where(right, self.high, self.low).astype(np.float32)
 
     def error(self, v: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """How wrong each output is: |v − y| in the encoding's units, (N, outputs)."""
+        """How wrong each output is: |v − y| in the encoding's units, float64 (N, outputs)."""
+        v = v.astype(np.float64)
         return np.abs((np.clip(v, self.low, self.high) if self.cap else v) - self.wanted(y))
 
     def values(self, v: np.ndarray) -> np.ndarray:

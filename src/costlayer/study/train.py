@@ -141,10 +141,10 @@ class Training:
             self.epochs = max(1, min(settings.epochs, settings.search_epochs, _TRIAL_BATCHES // size))
             self.patience, self.most_batches = self.epochs, _TRIAL_BATCHES
         self.layer = CostLayer(pair)
-        self.wanted = {part: torch.from_numpy(encoding.encode(data.y[part])) for part in ("train", "validation")}
+        self.wanted = {part: encoding.encode(data.y[part]) for part in ("train", "validation")}
         network = build(data.features, settings.hidden, settings.activation, encoding.outputs, seed)
         with torch.no_grad():
-            start = self.layer.constant(self.wanted["train"], classes=encoding.classes or None)
+            start = self.layer.constant(torch.from_numpy(self.wanted["train"]), classes=encoding.classes or None)
             network[-1].bias.copy_(start)  # pyright: ignore[reportArgumentType, reportCallIssue]
         kind, options, _ = OPTIMIZERS[settings.optimizer]
         optimizer = kind(network.parameters(), lr=rate, **options)  # pyright: ignore[reportCallIssue]
@@ -203,9 +203,8 @@ class Training:
         self.order = order[: self.most_batches]
 
     def _gradients(self, rows: np.ndarray) -> float:
-        at = torch.from_numpy(rows)
-        x = self.fabric.to_device(self.data.x["train"][at])
-        y = self.fabric.to_device(self.wanted["train"][at])
+        x = self.fabric.to_device(self.data.x["train"][torch.from_numpy(rows)])
+        y = self.fabric.to_device(torch.from_numpy(self.wanted["train"][rows]))
         scores = self.network(x.to(self.kind))
         loss = self.layer(scores, y.to(scores.dtype) if y.is_floating_point() else y)
         self.optimizer.zero_grad()
@@ -264,7 +263,7 @@ class Training:
     def _outputs(self, part: str, delta: bool) -> tuple[float, np.ndarray, np.ndarray]:
         """The mean value, the scores, and the delta of every output of the rows of a part."""
         z = self.scores(self.data.x[part])
-        y = self.encoding.encode(self.data.y[part])
+        y = self.wanted[part]
         if not delta:
             return float(cl.value(self.pair, z, y)), z, z
         value, delta_ = cl.value_and_delta(self.pair, z, y, reduction="none")
