@@ -11,7 +11,7 @@ INF, NAN = np.float64(np.inf), np.float64(np.nan)
 
 
 def test_the_vocabulary_is_what_engines_bring():
-    assert set(words.VOCABULARY) == set(words.__all__) - {"product"}
+    assert set(words.VOCABULARY) == set(words.__all__) - {"fixed", "product"}  # those two are made of the others
     assert all(callable(getattr(words, word)) for word in words.__all__)
 
 
@@ -42,6 +42,11 @@ def test_product_lets_nothing_times_infinity_be_nothing(a, b, expected):
 def test_product_of_nan():
     assert math.isnan(words.product(NAN, np.float64(2.0)))
     assert math.isnan(words.product(np.float64(2.0), NAN))
+
+
+def test_fixed_is_a_constant_but_for_nan():
+    assert [words.fixed(2.0, z) for z in (-INF, np.float64(3.0), INF)] == [2.0, 2.0, 2.0]
+    assert math.isnan(words.fixed(2.0, NAN))
 
 
 def test_where_takes_the_second_for_a_comparison_with_nan():

@@ -1,6 +1,9 @@
 """The compiled engine: as right as the reference, the same for any threads and strides, cached and never stale."""
 
+import copy
 import os
+import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -271,6 +274,23 @@ def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path, kind):
     assert folder.read_text() == ""
 
 
+def test_a_changed_formula_is_never_served_stale(tmp_path):
+    """The same cache, the same pair, other sources: a process gets what its own formulas say."""
+    package = tmp_path / "costlayer"
+    shutil.copytree(Path(cl.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    script = (
+        "import numpy as np, costlayer as cl; print(float(cl.value('identity+mae', np.array([5.0]), np.array([2.0]))))"
+    )
+
+    def answer():
+        return finished(run(tmp_path / "cache", script, PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="1"))
+
+    assert answer() == "3.0"
+    formula = package / "costs" / "mae.py"
+    formula.write_text(formula.read_text().replace("return absolute(error)", "return 7.0 * absolute(error)"))
+    assert answer() == "21.0"
+
+
 def test_a_changed_formula_is_another_file():
     """The name is a hash of the text of every formula and loop, of the element type and of the compiler's version."""
     pairs = cl.pairs()
@@ -391,4 +411,5 @@ def test_a_pair_of_ones_own_runs_by_its_own_formulas(name):
     assert float(cl.value(pair, z, y)) == pytest.approx(float(((v - goal) ** 4).sum()))
     renamed = Pair(pair.activation, replace(QUARTIC, name="mse"))
     assert renamed != build(name, {})
+    assert pickle.loads(pickle.dumps(renamed)) == copy.deepcopy(renamed) == renamed
     assert float(cl.value(renamed, z, y)) == pytest.approx(float(((v - goal) ** 4).sum()))

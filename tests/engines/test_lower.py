@@ -94,10 +94,14 @@ def test_helpers_are_inlined_and_words_may_have_other_names(tmp_path):
     assert "A docstring" not in text
 
 
-def test_a_source_that_changed_since_it_was_imported_is_not_taken_for_the_function(tmp_path):
-    """The lines of a function are found by number: in a file edited since, they are another function's."""
-    own, path = module(tmp_path, COST, "formula_that_changes")
-    path.write_text(COST.replace("def helper", "def another(x):\n    return x * 100.0\n\n\ndef helper"))
+@pytest.mark.parametrize("change", ["moved", "altered"])
+def test_a_source_that_changed_since_it_was_imported_is_not_taken_for_the_function(tmp_path, change):
+    """The lines of a function are found by number: in a file edited since, they may be another function's."""
+    own, path = module(tmp_path, COST, f"formula_that_{change}")
+    if change == "moved":
+        path.write_text(COST.replace("def helper", "def another(x):\n    return x * 100.0\n\n\ndef helper"))
+    else:
+        path.write_text(COST.replace("* 3.0", "* 100.0"))
     try:
         text = lower.program(Pair(ACTIVATIONS["identity"], own.OWN))
     except InvalidValue as error:

@@ -48,7 +48,7 @@ def test_pointwise_program_gives_the_derivatives_of_the_value(pointwise_pair):
     pair = pointwise_pair
     program = reference.bind(pair, truth.WORDS)
     for z, y in points(pair):
-        tolerance = "1e-17" if pair.name in SERIES and z < -2.9 else "1e-100"
+        tolerance = "5e-17" if pair.name in SERIES and z < -2.9 else "1e-100"
         found = program.terms(mp.mpf(z), mp.mpf(y), *numbers(pair.values))
         for got, expected, what in zip(found, truth.pointwise(pair, z, y), ("value", "δ", "curvature"), strict=True):
             assert_same(got, expected, f"{what} at z = {z}, y = {y}", tolerance)
@@ -115,7 +115,7 @@ def test_closed_form_equals_the_composition(pointwise_pair):
         v, gain, bend = program.activation(mp.mpf(z), *numbers(pair.activation_values))
         cost, slope, curve = program.cost(v, mp.mpf(y), *numbers(pair.cost_values))
         found = program.terms(mp.mpf(z), mp.mpf(y), *numbers(pair.values))
-        tolerance = "1e-17" if pair.name in SERIES and z < -2.9 else "1e-100"
+        tolerance = "5e-17" if pair.name in SERIES and z < -2.9 else "1e-100"
         for got, expected in zip(found, (cost, gain * slope, gain * gain * curve + bend * slope), strict=True):
             assert_same(got, expected, f"z = {z}, y = {y}", tolerance)
 
@@ -259,8 +259,7 @@ def test_a_steady_pair_never_answers_a_larger_error_with_a_smaller_delta(pair):
             lines += [sides[1], sides[-1][::-1]]
     # a hair of room, where |δ| has reached its limit and all digits agree
     shrinks = any(right < left * (1 - mp.mpf("1e-100")) for line in lines for left, right in itertools.pairwise(line))
-    assert not (pair.steady and shrinks)
-    assert not (pair.starves and not shrinks)
+    assert pair.steady != shrinks
 
 
 def test_starving_is_claimed_where_delta_vanishes_at_a_wrong_score_and_nowhere_else(pair):

@@ -118,6 +118,7 @@ def test_constants_known_in_closed_form():
     y = np.array([1.0, 2.0, 6.0])
     assert cl.constant("identity+mse", y) == pytest.approx(3.0)
     assert cl.constant("identity+mae", y) == pytest.approx(2.0)
+    assert cl.constant("identity+mae", np.array([1.0, 2.0, 6.0, 7.0])) == pytest.approx(4.0)  # the middle of 2 to 6
     assert cl.constant("exp+poisson", y) == pytest.approx(math.log(3.0))
     assert cl.constant("exp+gamma", y) == pytest.approx(math.log(3.0))
     assert cl.constant("sigmoid+cross_entropy", np.array([1, 1, 1, 0])) == pytest.approx(math.log(3.0))
