@@ -1,6 +1,7 @@
 """The catalogue: pairs by name."""
 
 import math
+import sys
 import warnings
 from functools import cache
 
@@ -68,7 +69,12 @@ def build(name: str, parameters: dict) -> Pair:
         raise InvalidValue("pair", f"{name!r}", "a known activation before the '+'", nearest(activation, ACTIVATIONS))
     cost = ALIASES.get(cost, cost)
     if cost not in COSTS:
-        raise InvalidValue("pair", f"{name!r}", "a known cost after the '+'", nearest(cost, [*COSTS, *ALIASES]))
+        raise InvalidValue(
+            "pair",
+            f"{name!r}",
+            "a known cost after the '+'",
+            nearest(cost, [*COSTS, *(alias for alias in ALIASES if "+" not in alias)]),
+        )
     activation, cost = ALIASES.get(f"{activation}+{cost}", f"{activation}+{cost}").split("+")
     return Pair(ACTIVATIONS[activation], COSTS[cost], CLOSED_FORMS.get((activation, cost)), parameters)
 
@@ -90,7 +96,10 @@ def _catalogue() -> tuple[Pair, ...]:
 @cache
 def _warn_once(name: str) -> None:
     """Say how little gradient is left at a typical wrong score; the cache makes it once per process."""
-    warnings.warn(starvation(build(name, {})), SaturationWarning, stacklevel=4)
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "costlayer":
+        level, frame = level + 1, frame.f_back  # to the line outside this package that asked for the pair
+    warnings.warn(starvation(build(name, {})), SaturationWarning, stacklevel=level)
 
 
 def starvation(pair: Pair) -> str:

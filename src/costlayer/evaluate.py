@@ -74,10 +74,14 @@ def evaluate(
         )
     if empty not in EMPTY:
         raise InvalidValue("empty", repr(empty), "one of " + ", ".join(EMPTY), nearest(empty, EMPTY))
+    if isinstance(label_smoothing, bool) or not isinstance(label_smoothing, (int, float, np.number)):
+        raise InvalidType("label_smoothing", repr(label_smoothing), "a number in [0, 1)")
     if not 0.0 <= label_smoothing < 1.0:
         raise InvalidValue("label_smoothing", repr(label_smoothing), "a number in [0, 1)")
+    if ignore_index is not None and (isinstance(ignore_index, bool) or not isinstance(ignore_index, (int, np.integer))):
+        raise InvalidType("ignore_index", repr(ignore_index), "a whole number")
     z = scores(z)
-    given = pair, z, np.asarray(y), weight, class_weight, ignore_index, label_smoothing
+    given = pair, z, as_array("y", y), weight, class_weight, ignore_index, label_smoothing
     problem = _RowProblem(*given) if pair.row else _PointwiseProblem(*given)
     divisor = 1.0
     if reduction == "mean":
@@ -122,7 +126,8 @@ class _Problem(ABC):
     examples: int
     example_shape: tuple[int, ...]
     kept: NDArray | None = None  # which examples are not ignored; None: all
-    weight: NDArray | None = None  # all that multiplies an example, 0 if it is ignored
+    weight: NDArray | None = None  # what the loop multiplies an example by, 0 if it is ignored
+    total: NDArray | None = None  # all that an example is multiplied by
     counted: NDArray | None = None  # the class weights of the examples, by which a mean divides
 
     @abstractmethod
@@ -144,16 +149,21 @@ class _Problem(ABC):
         return float(self.examples if self.kept is None else np.count_nonzero(self.kept))
 
     def total_weight(self) -> float:
-        return float(self.examples if self.weight is None else self.weight.sum(dtype=np.float64))
+        """The sum of all weights."""
+        return float(self.examples if self.total is None else self.total.sum(dtype=np.float64))
 
-    def gather(self, weight: ArrayLike | None, by_class: NDArray | None) -> None:
-        """Combine the weights of the examples, of their classes, and 0 for the ignored."""
-        total = None if weight is None else weights(weight, self.example_shape, self.z.dtype).reshape(-1)
-        if by_class is not None:
-            total = by_class if total is None else total * by_class
+    def gather(self, weight: ArrayLike | None, by_term: bool = False) -> None:
+        """Combine the weights of the examples, of their classes, and 0 for the ignored.
+
+        With `by_term` each term of an example has the weight of its own class, and the loop multiplies by that.
+        """
+        own = None if weight is None else weights(weight, self.example_shape, self.z.dtype).reshape(-1)
         if self.kept is not None:
-            total = np.where(self.kept, 1 if total is None else total, 0)
-        self.weight = None if total is None else np.ascontiguousarray(total, self.z.dtype)
+            own = np.where(self.kept, 1 if own is None else own, 0)
+        both = own if self.counted is None else self.counted if own is None else own * self.counted
+        self.total = both
+        given = own if by_term else both
+        self.weight = None if given is None else np.ascontiguousarray(given, self.z.dtype)
 
 
 class _PointwiseProblem(_Problem):
@@ -168,17 +178,22 @@ class _PointwiseProblem(_Problem):
         y = y.reshape(-1)
         if ignore_index is not None:
             self.kept = y != ignore_index
-        y = np.ascontiguousarray(y, z.dtype)
+        with np.errstate(over="ignore"):  # a target too large for the type of the scores becomes ∞, and is refused
+            y = np.ascontiguousarray(y, z.dtype)
         if class_weight is not None:
             self._yes_or_no("class_weight")
             no, yes = class_weights(class_weight, 2, z.dtype)
-            self.counted = no + (yes - no) * (y if self.kept is None else np.where(self.kept, y, 0))
+            goal = y if self.kept is None else np.where(self.kept, y, 0)
+            wrong = ~((goal >= 0) & (goal <= 1))  # here, as a weight read off a wrong target may be 0 and hide it
+            if wrong.any():
+                raise self.refuse(int(np.argmax(wrong)))
+            self.counted = no + (yes - no) * goal
         if label_smoothing:
             self._yes_or_no("label_smoothing")
             inside = (y >= 0) & (y <= 1)  # the others are refused by the loop, as they came
             y = np.where(inside, y * (1 - label_smoothing) + label_smoothing / 2, y).astype(z.dtype)
         self.y = y
-        self.gather(weight, self.counted)
+        self.gather(weight)
 
     def run(self, scale, outputs, threads):
         low, high = self.pair.target.bounds(self.z.dtype)
@@ -204,14 +219,7 @@ class _PointwiseProblem(_Problem):
 
 class _RowProblem(_Problem):
     def __init__(self, pair, z, y, weight, class_weight, ignore_index, label_smoothing):
-        if z.ndim == 0 or z.shape[min(1, z.ndim - 1)] < 2:
-            raise InvalidValue(
-                "z",
-                f"shape {z.shape}",
-                f"(N, K) scores of K ≥ 2 classes for {pair}",
-                "A softmax of one score is always 1; for one yes-or-no score use sigmoid+cross_entropy.",
-            )
-        self.pair, self.axis = pair, min(1, z.ndim - 1)
+        self.pair, self.axis = pair, class_axis(pair, z)
         self.example_shape = z.shape[: self.axis] + z.shape[self.axis + 1 :]
         rows = np.moveaxis(z, self.axis, -1)
         self.row_shape, self.examples, classes = rows.shape, rows[..., 0].size, rows.shape[-1]
@@ -229,12 +237,19 @@ class _RowProblem(_Problem):
                     f"shape {self.example_shape}",
                     fix,
                 )
+            if y.dtype == np.uint64:
+                y = np.minimum(y, np.uint64(np.iinfo(np.int64).max))
             self.label = np.ascontiguousarray(y, np.int64).reshape(-1)
             if ignore_index is not None:
                 self.kept = self.label != ignore_index
             if label_smoothing:
                 self.on, self.off = 1.0 - label_smoothing + label_smoothing / classes, label_smoothing / classes
             if by_class is not None:
+                wrong = (self.label < 0) | (self.label >= classes)
+                if self.kept is not None:
+                    wrong &= self.kept
+                if wrong.any():
+                    raise self.refuse(int(np.argmax(wrong)))
                 self.counted = by_class[np.clip(self.label, 0, classes - 1)]
         elif np.issubdtype(y.dtype, np.floating):
             self._probabilities(z, y, by_class is not None and not by_term, ignore_index, label_smoothing)
@@ -242,7 +257,7 @@ class _RowProblem(_Problem):
             raise InvalidType("y", f"{y.dtype}", "integers (class indices) or floats (probabilities)")
         if by_class is not None and by_term and (self.y is not None or label_smoothing):
             self.term_weights = by_class  # each term has its own, so the row has none
-        self.gather(weight, None if self.term_weights is not None else self.counted)
+        self.gather(weight, by_term=self.term_weights is not None)
 
     def _probabilities(self, z, y, weighted, ignore_index, label_smoothing):
         if y.shape != z.shape:
@@ -292,7 +307,7 @@ class _RowProblem(_Problem):
     def refuse(self, bad):
         index = tuple(map(int, np.unravel_index(bad, self.example_shape)))
         if self.label is not None:
-            target = int(self.label[bad])
+            target = int(self.original[index])
             fix = f"To leave such examples out, pass ignore_index={target}." if target < 0 else ""
             return InvalidValue(
                 _at("y", index),
@@ -319,7 +334,7 @@ class _RowProblem(_Problem):
 def predict_and_gain(pair: Pair, z: NDArray, with_gain: bool = True) -> tuple[NDArray, NDArray | None]:
     """φ(z) and, for pointwise activations, φ'(z)."""
     if pair.row:
-        axis = min(1, z.ndim - 1)
+        axis = class_axis(pair, z)
         rows = np.moveaxis(z, axis, -1)
         flat = np.ascontiguousarray(rows).reshape(-1, rows.shape[-1])
         v = np.empty_like(flat)
@@ -331,8 +346,29 @@ def predict_and_gain(pair: Pair, z: NDArray, with_gain: bool = True) -> tuple[ND
     return v.reshape(z.shape), None if gain is None else gain.reshape(z.shape)
 
 
+def class_axis(pair: Pair, z: NDArray) -> int:
+    """The axis of the classes: 1, or 0 if it is the only one."""
+    axis = min(1, z.ndim - 1)
+    if axis < 0 or z.shape[axis] < 2:
+        raise InvalidValue(
+            "z",
+            f"shape {z.shape}",
+            f"(N, K) scores of K ≥ 2 classes for {pair}",
+            "A softmax of one score is always 1; for one yes-or-no score use sigmoid+cross_entropy.",
+        )
+    return axis
+
+
+def as_array(name: str, given: ArrayLike) -> NDArray:
+    """What was given as an array."""
+    try:
+        return np.asarray(given)
+    except ValueError as error:
+        raise InvalidValue(name, "rows of different lengths", "an array, or a list of equal rows") from error
+
+
 def scores(z: ArrayLike) -> NDArray:
-    z = np.asarray(z)
+    z = as_array("z", z)
     if z.dtype == np.float16 or z.dtype.kind in "iub":
         return z.astype(np.float32 if z.dtype == np.float16 else np.float64)
     if z.dtype not in (np.float32, np.float64):
@@ -350,13 +386,13 @@ def numbers(y: NDArray, name: str) -> None:
 
 
 def weights(weight: ArrayLike, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
-    weight = np.asarray(weight)
+    weight = as_array("weight", weight)
     numbers(weight, "weight")
     if weight.shape != shape[: weight.ndim]:
         raise InvalidValue(
             "weight", f"shape {weight.shape}", f"one weight per example: shape {shape} or its leading axes"
         )
-    wrong = ~((weight >= 0) & (weight < np.inf))
+    wrong = ~((weight >= 0) & (weight <= np.finfo(dtype).max))
     if wrong.any():
         index = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise InvalidValue(_at("weight", index), f"{weight[index]}", "a finite number of at least 0")
@@ -365,11 +401,11 @@ def weights(weight: ArrayLike, shape: tuple[int, ...], dtype: np.dtype) -> NDArr
 
 
 def class_weights(class_weight: ArrayLike, classes: int, dtype: np.dtype) -> NDArray:
-    weights = np.asarray(class_weight)
+    weights = as_array("class_weight", class_weight)
     if (
         weights.dtype.kind not in "biuf"
         or weights.shape != (classes,)
-        or not np.all((weights >= 0) & (weights < np.inf))
+        or not np.all((weights >= 0) & (weights <= np.finfo(dtype).max))
     ):
         got = f"{weights.tolist()}" if weights.size < 10 else f"shape {weights.shape}"
         raise InvalidValue("class_weight", got, f"{classes} finite numbers of at least 0, one per class")

@@ -21,7 +21,7 @@ _COMPARE = {
     ast.Eq: ("=", "="),
     ast.NotEq: ("≠", r"\ne"),
 }
-_SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(5)  # how tightly an expression binds
+_SUM, _SIGMA, _PRODUCT, _SIGN, _POWER, _ATOM = range(6)  # how tightly an expression binds
 
 
 def text(source: str, given: str = "") -> str:
@@ -89,18 +89,18 @@ class _Style(ABC):
 
     def print(self, node: ast.expr) -> tuple[str, int]:
         match node:
-            case ast.Constant(value):
+            case ast.Constant(int() | float() as value):
                 return f"{value:g}", _ATOM
             case ast.Name(name):
                 return self.name(name), _ATOM
             case ast.Subscript(value, index):
                 return self.subscript(self.print(value)[0], self.print(index)[0]), _ATOM
             case ast.UnaryOp(ast.USub(), operand):
-                return self.minus + self.wrapped(operand, _PRODUCT), _SIGN
+                return self.minus + self.wrapped(operand, _SIGMA), _SIGN
             case ast.BinOp(left, ast.Add(), right):
-                return f"{self.wrapped(left, _SUM)} + {self.wrapped(right, _PRODUCT, sign=True)}", _SUM
+                return f"{self.wrapped(left, _SUM)} + {self.wrapped(right, _SIGMA, sign=True)}", _SUM
             case ast.BinOp(left, ast.Sub(), right):
-                return f"{self.wrapped(left, _SUM)} {self.minus} {self.wrapped(right, _PRODUCT, sign=True)}", _SUM
+                return f"{self.wrapped(left, _SUM)} {self.minus} {self.wrapped(right, _SIGMA, sign=True)}", _SUM
             case ast.BinOp(left, ast.Mult(), right):
                 return self.wrapped(left, _PRODUCT) + self.times + self.wrapped(right, _PRODUCT, sign=True), _PRODUCT
             case ast.BinOp(left, ast.Div(), right):
@@ -136,7 +136,7 @@ class _Text(_Style):
         return f"{self.wrapped(left, _PRODUCT)}/{self.wrapped(right, _POWER)}", _PRODUCT
 
     def power(self, base, exponent):
-        if isinstance(exponent, ast.Constant):
+        if isinstance(exponent, ast.Constant) and str(exponent.value).isdigit():
             return self.wrapped(base, _ATOM) + str(exponent.value).translate(_SUPERSCRIPT)
         return f"{self.wrapped(base, _ATOM)}^{self.wrapped(exponent, _ATOM)}"
 
@@ -145,7 +145,7 @@ class _Text(_Style):
         if name == "abs":
             return f"|{drawn[0]}|", _ATOM
         if name == "sum":
-            return f"Σ_{drawn[1]} {self.wrapped(arguments[0], _PRODUCT)}", _PRODUCT
+            return f"Σ_{drawn[1]} {self.wrapped(arguments[0], _PRODUCT)}", _SIGMA
         if name == "where":
             return f"{{{drawn[1]} if {drawn[0]}, else {drawn[2]}}}", _ATOM
         return f"{_GREEK.get(name, name)}({', '.join(drawn)})", _ATOM
@@ -166,7 +166,7 @@ class _Latex(_Style):
         return f"{value}_{{{index}}}"
 
     def fraction(self, left, right):
-        return rf"\frac{{{self.print(left)[0]}}}{{{self.print(right)[0]}}}", _ATOM
+        return rf"\frac{{{self.print(left)[0]}}}{{{self.print(right)[0]}}}", _PRODUCT
 
     def power(self, base, exponent):
         return f"{self.wrapped(base, _ATOM)}^{{{self.print(exponent)[0]}}}"
@@ -179,7 +179,7 @@ class _Latex(_Style):
             case "exp":
                 return f"e^{{{drawn[0]}}}", _POWER
             case "sum":
-                return rf"\sum_{{{drawn[1]}}} {self.wrapped(arguments[0], _PRODUCT)}", _PRODUCT
+                return rf"\sum_{{{drawn[1]}}} {self.wrapped(arguments[0], _PRODUCT)}", _SIGMA
             case "where":
                 rows = rf"{drawn[1]} & \text{{if }} {drawn[0]} \\ {drawn[2]} & \text{{else}}"
                 return rf"\begin{{cases}} {rows} \end{{cases}}", _ATOM

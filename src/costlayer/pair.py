@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from costlayer import formula
-from costlayer.errors import InvalidType, InvalidValue, nearest
+from costlayer.errors import CostLayerError, InvalidType, InvalidValue, nearest
 from costlayer.words import product
 
 
@@ -43,6 +43,8 @@ class Interval:
 
     def covers(self, other: Interval) -> bool:
         """Whether every number of `other` belongs to this interval."""
+        if self.ends_only:
+            return self == other
         low = self.low < other.low or (self.low == other.low and (self.low_closed or not other.low_closed))
         high = self.high > other.high or (self.high == other.high and (self.high_closed or not other.high_closed))
         return low and high
@@ -387,12 +389,20 @@ class Pair:
         return hash((self.name, self.values))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Pair) and (self.name, self.values) == (other.name, other.values)
+        return isinstance(other, Pair) and self._parts() == other._parts()
+
+    def _parts(self) -> tuple:
+        return self.activation, self.cost, self.closed, self.values
 
     def __reduce__(self):
-        from costlayer.catalogue import build
+        from costlayer.catalogue import build  # above this module, which is loaded by the time there is a pair
 
-        return build, (self.name, dict(self.parameters))
+        named = self.name, dict(self.parameters)
+        try:
+            known = build(*named) == self
+        except CostLayerError:
+            known = False
+        return (build, named) if known else (Pair, (self.activation, self.cost, self.closed, named[1]))
 
 
 def chain(gain, bend, value, slope, curve):

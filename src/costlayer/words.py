@@ -13,6 +13,7 @@ __all__ = [
     "double",
     "exp",
     "expm1",
+    "fixed",
     "log",
     "log1p",
     "maximum",
@@ -22,7 +23,7 @@ __all__ = [
     "tanh",
     "where",
 ]
-VOCABULARY = tuple(word for word in __all__ if word != "product")  # what an engine must bring; product is made of it
+VOCABULARY = tuple(word for word in __all__ if word not in ("fixed", "product"))  # what an engine must bring
 
 
 def where(condition, a, b):
@@ -33,3 +34,8 @@ def where(condition, a, b):
 def product(a, b):
     """`a * b`, with nothing times infinity being nothing: a gain that has vanished lets no error through."""
     return where(a == 0.0, a, where(b == 0.0, b, a * b))
+
+
+def fixed(c, z):
+    """The constant `c`, or NaN where z is NaN."""
+    return where(z == z, c, z)

@@ -1,10 +1,11 @@
 """identity: the score is the prediction."""
 
 from costlayer.pair import REALS, Activation
+from costlayer.words import fixed
 
 
 def terms(z):
-    return z, 1.0 + 0.0 * z, 0.0 * z
+    return z, fixed(1.0, z), fixed(0.0, z)
 
 
 def inverse(v):

@@ -1,12 +1,12 @@
 """leaky_relu: below zero, a gentle slope."""
 
 from costlayer.pair import REALS, Activation, Interval, Parameter
-from costlayer.words import where
+from costlayer.words import fixed, where
 
 
 def terms(z, slope):
-    gain = where(z > 0.0, 1.0, slope) + 0.0 * slope
-    return gain * z, where(z == z, gain, z), where(z == z, 0.0 * gain, z)
+    gain = where(z > 0.0, 1.0, slope)
+    return gain * z, fixed(gain, z), fixed(0.0, z)
 
 
 def inverse(v, slope):

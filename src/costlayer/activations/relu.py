@@ -1,12 +1,11 @@
 """relu: nothing below zero."""
 
 from costlayer.pair import NON_NEGATIVE, Activation
-from costlayer.words import maximum, where
+from costlayer.words import fixed, maximum, where
 
 
 def terms(z):
-    v = maximum(z, 0.0)
-    return v, where(z > 0.0, 1.0, 0.0 * v), 0.0 * v
+    return maximum(z, 0.0), where(z > 0.0, 1.0, fixed(0.0, z)), fixed(0.0, z)
 
 
 def inverse(v):

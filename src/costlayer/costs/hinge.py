@@ -1,12 +1,12 @@
 """hinge: right by a margin, or pay."""
 
 from costlayer.pair import REALS, SIGNS, Cost
-from costlayer.words import maximum, where
+from costlayer.words import fixed, maximum, where
 
 
 def terms(v, y):
     margin = 1.0 - y * v
-    return maximum(margin, 0.0), where(margin > 0.0, -y, 0.0 * margin), 0.0 * y
+    return maximum(margin, 0.0), where(margin > 0.0, -y, fixed(0.0, margin)), fixed(0.0, margin)
 
 
 HINGE = Cost(

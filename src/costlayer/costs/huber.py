@@ -1,7 +1,7 @@
 """huber: squared for small errors, absolute for large ones."""
 
 from costlayer.pair import POSITIVE, REALS, Cost, Parameter
-from costlayer.words import absolute, maximum, minimum, where
+from costlayer.words import absolute, fixed, maximum, minimum, where
 
 
 def terms(v, y, delta):
@@ -9,7 +9,7 @@ def terms(v, y, delta):
     size = absolute(error)
     near = size <= delta
     value = where(near, 0.5 * error * error, delta * (size - 0.5 * delta))
-    return value, maximum(-delta, minimum(error, delta)), where(near, 1.0 + 0.0 * delta, 0.0 * delta)
+    return value, maximum(-delta, minimum(error, delta)), where(near, 1.0, fixed(0.0, error))
 
 
 HUBER = Cost(

@@ -1,12 +1,12 @@
 """mae: the absolute error."""
 
 from costlayer.pair import REALS, Cost
-from costlayer.words import absolute, sign
+from costlayer.words import absolute, fixed, sign
 
 
 def terms(v, y):
     error = v - y
-    return absolute(error), sign(error), 0.0 * y
+    return absolute(error), sign(error), fixed(0.0, error)
 
 
 MAE = Cost(

@@ -1,11 +1,12 @@
 """mse: the squared error."""
 
 from costlayer.pair import REALS, Cost
+from costlayer.words import fixed
 
 
 def terms(v, y):
     error = v - y
-    return error * error, 2.0 * error, 2.0 + 0.0 * y
+    return error * error, 2.0 * error, fixed(2.0, error)
 
 
 MSE = Cost(

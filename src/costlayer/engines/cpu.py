@@ -35,7 +35,7 @@ from numpy import absolute, exp, expm1, log, log1p, maximum, minimum, sign, tanh
 
 real, double = np.{real}, np.float64
 formula = njit(error_model="numpy")
-loop = njit(error_model="numpy", nogil=True, cache={cache})
+loop = njit(error_model="numpy", nogil=True, cache=True)
 
 
 @formula
@@ -61,7 +61,7 @@ def run(
     Returns the sum of what its blocks returned, added in a fixed order, and the first bad index or −1. `threads` is how
     many may share the work, by default one per core.
     """
-    kernel = getattr(_module(pair.name, np.dtype(dtype).name), loop)
+    kernel = getattr(_module(pair, np.dtype(dtype).name), loop)
     real = np.dtype(dtype).type
     parameters = tuple(real(value) for value in parameters)
     step = max(1, BLOCK // max(1, width))
@@ -100,12 +100,13 @@ def cache_folder() -> Path:
     return Path(base) / "costlayer"
 
 
-def text(pair: Pair, dtype: str, cached: bool = True) -> str:
+@cache
+def text(pair: Pair, dtype: str) -> str:
     """The module that is compiled for a pair and element type."""
     import llvmlite
     import numba
 
-    header = _HEADER.format(numba=numba.__version__, llvmlite=llvmlite.__version__, real=dtype, cache=cached)
+    header = _HEADER.format(numba=numba.__version__, llvmlite=llvmlite.__version__, real=dtype)
     names = {function.__name__ for function in lower.loops(pair)}
     lines = []
     for line in lower.program(pair).splitlines():
@@ -118,27 +119,23 @@ def text(pair: Pair, dtype: str, cached: bool = True) -> str:
 _compiling = threading.Lock()
 
 
-def _module(name: str, dtype: str) -> ModuleType:
+def _module(pair: Pair, dtype: str) -> ModuleType:
     with _compiling:  # two threads asking at once share one module, and so one compilation
-        return _load(name, dtype)
+        return _load(f"{pair.name.replace('+', '_')}_{dtype}", text(pair, dtype))
 
 
 @cache
-def _load(name: str, dtype: str) -> ModuleType:
+def _load(name: str, code: str) -> ModuleType:
     import hashlib
 
-    from costlayer.catalogue import build
-
-    pair = build(name, {})
-    code = text(pair, dtype)
-    title = f"{name.replace('+', '_')}_{dtype}_{hashlib.sha256(code.encode()).hexdigest()[:16]}"
+    title = f"{name}_{hashlib.sha256(code.encode()).hexdigest()[:16]}"
     try:
         path = cache_folder() / "kernels" / f"{title}.py"
-        if not path.exists():
+        if not path.exists() or path.read_text(encoding="utf-8") != code:  # damaged
             _write(path, code)
     except OSError:  # no folder to write in: compile for this process alone
         module = ModuleType(f"costlayer_kernels.{title}")
-        exec(compile(text(pair, dtype, cached=False), title, "exec"), module.__dict__)
+        exec(compile(code.replace("cache=True", "cache=False"), title, "exec"), module.__dict__)
         return module
     spec = importlib.util.spec_from_file_location(f"costlayer_kernels_{title}", path)
     assert spec is not None
@@ -150,21 +147,14 @@ def _load(name: str, dtype: str) -> ModuleType:
 
 
 def _write(path: Path, code: str) -> None:
-    """Write the file whole or not at all, and leave it alone if another process was first."""
+    """Write the file whole or not at all."""
     import tempfile
 
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(code)
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        pass
-    except OSError:  # no hard links here
-        os.replace(temporary, path)
-        return
-    os.unlink(temporary)
+    os.replace(temporary, path)
 
 
 @cache
@@ -174,5 +164,12 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max(1, available_cores() - 1), thread_name_prefix="costlayer")
 
 
+def _after_fork() -> None:
+    """Neither threads nor what they hold survive into a forked child."""
+    global _compiling
+    _compiling = threading.Lock()
+    _pool.cache_clear()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
+    os.register_at_fork(after_in_child=_after_fork)

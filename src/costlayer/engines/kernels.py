@@ -65,8 +65,9 @@ def margin_rows(z, label, weight, scale, value, delta, curvature, start, stop, p
                 continue
         if t < 0 or t >= classes:
             return total, i
-        top = largest(zi, t)
-        rest = others(zi, t, top)
+        second = likeliest(zi, t)
+        top = zi[second]
+        rest = others(zi, t, t, top)
         ell, slope, curve = margin(difference(top, zi[t]) + log(rest), real(0.0), *parameters)
         if weight is not None:
             ell = ell * weight[i]
@@ -78,9 +79,10 @@ def margin_rows(z, label, weight, scale, value, delta, curvature, start, stop, p
                 delta[i, j] = exp(difference(zi[j], top)) / rest * slope * w
             delta[i, t] = -slope * w
         if curvature is not None:
+            beside = others(zi, t, second, top) / rest  # 1 - share of the second, without a subtraction
             for j in range(classes):
                 share = exp(difference(zi[j], top)) / rest
-                curvature[i, j] = (curve * share + slope * (1.0 - share)) * share * w
+                curvature[i, j] = (curve * share + slope * where(j == second, beside, 1.0 - share)) * share * w
             curvature[i, t] = curve * w
     return total, -1
 
@@ -111,9 +113,9 @@ def softmax_rows(
             for j in range(classes):
                 if not (low <= y[i, j] <= high):
                     return total, i
-        best = likeliest(zi)
-        top = largest(zi, best)  # of the others
-        crowd = others(zi, best, top)
+        best = likeliest(zi, -1)
+        top = zi[likeliest(zi, best)]  # of the others
+        crowd = others(zi, best, best, top)
         ahead = difference(zi[best], top)
         rest = exp(-ahead) * crowd
         log_total = log1p(rest)
@@ -182,38 +184,28 @@ def softmax(z, v, start, stop, parameters):
     classes = z.shape[1]
     for i in range(start, stop):
         zi = z[i]
-        best = likeliest(zi)
+        best = likeliest(zi, -1)
         top = zi[best]
-        total = 1.0 + others(zi, best, top)
+        total = 1.0 + others(zi, best, best, top)
         for j in range(classes):
             v[i, j] = exp(difference(zi[j], top)) / total
     return real(0.0), -1
 
 
-def likeliest(zi):
-    """The first index of the largest score."""
-    best = 0
-    for j in range(1, zi.shape[0]):
-        if zi[j] > zi[best]:
+def likeliest(zi, but):
+    """The first index of the largest score, `but` aside."""
+    best = 1 if but == 0 else 0
+    for j in range(zi.shape[0]):
+        if j != but and zi[j] > zi[best]:
             best = j
     return best
 
 
-def largest(zi, but):
-    """The largest score but one."""
-    other = 1 if but == 0 else 0
-    top = zi[other]
-    for j in range(zi.shape[0]):
-        if j != but:
-            top = where(zi[j] > top, zi[j], top)
-    return top
-
-
-def others(zi, but, top):
-    """The sum of exp(score − top) over all scores but one, added up in double: a row may be very long."""
+def others(zi, but, nor, top):
+    """The sum of exp(score − top) over all scores but one or two, added up in double: a row may be very long."""
     total = double(0.0)
     for j in range(zi.shape[0]):
-        if j != but:
+        if j not in (but, nor):
             total += double(exp(difference(zi[j], top)))
     return real(total)
 

@@ -124,13 +124,25 @@ class _Rewrite(ast.NodeTransformer):
 
 
 def _tree(function: Callable) -> ast.FunctionDef:
+    """The syntax of a function, from the file it was imported from."""
     try:
         source = textwrap.dedent(inspect.getsource(function))
-    except (OSError, TypeError) as error:
+        tree = next(node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
+    except (OSError, TypeError, SyntaxError, StopIteration) as error:
         raise InvalidValue(
             "formula",
             f"{function.__qualname__}, whose source cannot be read",
             "a function written in a file",
             "Move it into a module: every engine is made from its source.",
         ) from error
-    return next(node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
+    space: dict = {}
+    exec(compile(ast.Module([tree], []), "<source>", "exec"), dict(function.__globals__), space)
+    now, then = space[tree.name].__code__, function.__code__
+    if (now.co_code, now.co_consts, now.co_names) != (then.co_code, then.co_consts, then.co_names):
+        raise InvalidValue(
+            "formula",
+            f"{function.__qualname__}, whose file has changed since it was imported",
+            "the source of the function that is running",
+            "Start Python again.",
+        )
+    return tree

@@ -5,7 +5,8 @@ from costlayer.words import exp, maximum
 
 
 def terms(z, y):
-    ratio = y * exp(-z)
+    half = exp(-0.5 * z)
+    ratio = half * y * half  # in two steps: exp(-z) may overflow where y exp(-z) does not
     return maximum(z, -1e30) + ratio, 1.0 - ratio, ratio  # the maximum: the ratio outgrows z, also at z = −∞
 
 

@@ -2,11 +2,11 @@
 
 from costlayer.pair import ClosedForm
 from costlayer.pairs.sigmoid_cross_entropy import terms as margin
-from costlayer.words import product
+from costlayer.words import fixed, product
 
 
 def row_terms(p, q, log_p, log_q, y):
-    return -product(y, log_p), -y * q, 0.0 * q
+    return -product(y, log_p), -y * q, fixed(0.0, q)
 
 
 SOFTMAX_CROSS_ENTROPY = ClosedForm(

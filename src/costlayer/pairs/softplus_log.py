@@ -10,7 +10,9 @@ def terms(z):
     v = maximum(z, 0.0) + log1p(e)
     # For z < 0, where v = log1p(e): ln v = z + log1p(shrink), shrink = log1p(e) / e - 1; a series where e is small.
     t = -e
-    series = 1.0 / 9.0 + t * (1.0 / 10.0 + t * (1.0 / 11.0 + t * (1.0 / 12.0 + t / 13.0)))
+    series = 1.0 / 9.0 + t * (
+        1.0 / 10.0 + t * (1.0 / 11.0 + t * (1.0 / 12.0 + t * (1.0 / 13.0 + t * (1.0 / 14.0 + t / 15.0))))
+    )
     series = 1.0 / 5.0 + t * (1.0 / 6.0 + t * (1.0 / 7.0 + t * (1.0 / 8.0 + t * series)))
     series = t * (1.0 / 2.0 + t * (1.0 / 3.0 + t * (1.0 / 4.0 + t * series)))
     small = e < 0.05
