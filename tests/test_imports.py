@@ -105,13 +105,6 @@ def test_importing_costlayer_loads_neither_torch_nor_the_compiler():
     assert not HEAVY & set(json.loads(done.stdout))
 
 
-def test_importing_costlayer_takes_under_a_fifth_of_a_second():
-    """NumPy's own import included; in time of the processor, the best of three, for a machine that is kept busy."""
-    script = "import time; start = time.process_time(); import costlayer; print(time.process_time() - start)"
-    runs = (subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True) for _ in "123")
-    assert min(float(run.stdout) for run in runs) < 0.2
-
-
 def test_the_public_names():
     calls = {"pair", "pairs", "value", "value_and_delta", "curvature", "predict", "constant", "choose"}
     assert {*calls, "Activation", "Advice", "Cost", "Interval", "Pair"} <= set(vars(costlayer))

@@ -10,7 +10,7 @@ import numpy as np
 from costlayer.catalogue import pair as as_pair
 from costlayer.engines import reference
 from costlayer.errors import InvalidValue
-from costlayer.evaluate import check_targets, numbers, weights
+from costlayer.evaluate import as_array, check_distributions, check_targets, numbers, weights
 from costlayer.pair import Pair
 
 if TYPE_CHECKING:
@@ -34,17 +34,19 @@ def constant(pair: str | Pair, y: ArrayLike, weight: ArrayLike | None = None, cl
     >>> round(float(constant("sigmoid+cross_entropy", np.array([1.0, 0.0, 0.0, 0.0]))), 6)  # ln(1/3)
     -1.098612
     """
-    pair, y = as_pair(pair), np.asarray(y)
+    pair, y = as_pair(pair), as_array("y", y)
     if y.ndim not in (1, 2) or not len(y):
         raise InvalidValue("y", f"shape {y.shape}", "targets of shape (N,) or (N, K), N at least 1")
     weight = np.ones(len(y)) if weight is None else weights(weight, y.shape[:1], np.dtype(np.float64))
-    if not weight.sum() > 0:
+    kept = weight > 0
+    if not kept.any():
         raise InvalidValue("weight", "weights that add up to 0", "at least one positive weight")
     if pair.row:
-        return _constant_row(pair, y, weight, classes)
+        return _constant_row(pair, y, weight, kept, classes)
     numbers(y, "y")
     y = y.astype(np.float64)
-    check_targets(pair, y)
+    check_targets(pair, y, kept)
+    y, weight = y[kept], weight[kept]
     if y.ndim == 2:
         return np.array([_constant_score(pair, column, weight) for column in y.T])
     return _constant_score(pair, y, weight)
@@ -64,7 +66,7 @@ def _constant_score(pair: Pair, y: NDArray, weight: NDArray) -> float:
         # The least point of a convex function of v, where its slope changes sign; the cost is convex in v.
         cost = _vectorised(pair).cost
         v = _root(lambda v: np.average(cost(v, y, *pair.cost_values)[1], weights=weight), low, max(low, high))
-    return _score(pair, min(max(v, pair.range.low), pair.range.high), float(np.count_nonzero(weight)))
+    return _score(pair, min(max(v, pair.range.low), pair.range.high), float(len(y)))
 
 
 def _score(pair: Pair, v: float, count: float) -> float:
@@ -80,20 +82,22 @@ def _score(pair: Pair, v: float, count: float) -> float:
     return z
 
 
-def _constant_row(pair: Pair, y: NDArray, weight: NDArray, classes: int | None) -> NDArray:
+def _constant_row(pair: Pair, y: NDArray, weight: NDArray, kept: NDArray, classes: int | None) -> NDArray:
     if np.issubdtype(y.dtype, np.integer) and y.ndim == 1:
-        classes = classes or max(2, int(y.max()) + 1)
-        bad = (y < 0) | (y >= classes)
+        classes = classes or max(2, int(y[kept].max()) + 1)
+        bad = kept & ((y < 0) | (y >= classes))
         if bad.any():
             index = int(np.argmax(bad))
             raise InvalidValue(f"y[{index}]", f"class {y[index]}", f"a class from 0 to {classes - 1}")
-        share = np.bincount(y, weights=weight, minlength=classes) / weight.sum()
+        share = np.bincount(y[kept], weights=weight[kept], minlength=classes) / weight.sum()
     elif np.issubdtype(y.dtype, np.floating) and y.ndim == 2 and pair.cost.elicits_mean:
-        share = np.average(y, axis=0, weights=weight)
+        check_targets(pair, y, kept)
+        check_distributions(y, kept)
+        share = np.average(y[kept], axis=0, weights=weight[kept])
     else:
         raise InvalidValue("y", f"{y.dtype} of shape {y.shape}", f"class indices of shape (N,) for {pair}")
     v = share if pair.cost.elicits_mean else _least_row(pair, share)
-    v = np.maximum(v, 0.5 / (np.count_nonzero(weight) + 1.0) * (v <= 0))
+    v = np.maximum(v, 0.5 / (np.count_nonzero(kept) + 1.0) * (v <= 0))
     return np.log(v / v.sum())
 
 
@@ -121,8 +125,8 @@ def _least_row(pair: Pair, share: NDArray) -> NDArray:
     for _ in range(60):
         middle = (bottom + top) / 2
         bottom, top = (middle, top) if at(middle).sum() < 1.0 else (bottom, middle)
-    v = at(top)
-    return v / v.sum()
+    below, above = at(bottom), at(top)  # apart where the slopes are flat, and there any mixture costs the same
+    return below + (above - below) * (1.0 - below.sum()) / (above.sum() - below.sum())
 
 
 def _root(slope, low: float, high: float) -> float:

@@ -294,15 +294,9 @@ class _RowProblem(_Problem):
             targets = (self.label, self.y, real(self.on), real(self.off), self.term_weights)
             arguments = (self.z, *targets, self.weight, scale, low, high, *outputs.values())
         total, bad = cpu.run(pair, loop, self.z.dtype, self.examples, self.z.shape[1], arguments, pair.values, threads)
-        return total, bad if bad >= 0 else self._not_a_distribution()
-
-    def _not_a_distribution(self):
-        if self.y is None:
-            return -1
-        wrong = np.abs(self.y.sum(axis=1, dtype=np.float64) - 1.0) > 0.01
-        if self.weight is not None:
-            wrong &= self.weight != 0
-        return int(np.argmax(wrong)) if wrong.any() else -1
+        if bad < 0 and self.y is not None:
+            bad = not_distributions(self.y, None if self.weight is None else self.weight != 0)
+        return total, bad
 
     def refuse(self, bad):
         index = tuple(map(int, np.unravel_index(bad, self.example_shape)))
@@ -320,12 +314,7 @@ class _RowProblem(_Problem):
         if outside.any():
             j = int(np.argmax(outside))
             return InvalidValue(_at("y", (*index[:1], j, *index[1:])), f"{row[j]}", "a probability in [0, 1]")
-        return InvalidValue(
-            _at("y", index),
-            f"probabilities that add up to {row.sum(dtype=np.float64):.4g}",
-            "a row that adds up to 1",
-            "For several classes at once use sigmoid+cross_entropy.",
-        )
+        return _no_distribution(index, row)
 
     def restore(self, array):
         return np.moveaxis(array.reshape(self.row_shape), -1, self.axis)
@@ -412,11 +401,37 @@ def class_weights(class_weight: ArrayLike, classes: int, dtype: np.dtype) -> NDA
     return weights.astype(dtype)
 
 
-def check_targets(pair: Pair, y: NDArray) -> None:
+def check_targets(pair: Pair, y: NDArray, kept: NDArray) -> None:
+    """Refuse the first target outside the cost's interval among the examples (N, ...) that are kept (N,)."""
     low, high = pair.target.bounds(y.dtype)
     good = (y == low) | (y == high) if pair.target.ends_only else (y >= low) & (y <= high)
-    if not good.all():
-        raise _bad_target(pair, y, tuple(int(i) for i in np.argwhere(~good)[0]))
+    wrong = ~good & kept.reshape(kept.shape + (1,) * (y.ndim - 1))
+    if wrong.any():
+        raise _bad_target(pair, y, tuple(int(i) for i in np.argwhere(wrong)[0]))
+
+
+def check_distributions(y: NDArray, kept: NDArray) -> None:
+    """Refuse the first row of probabilities (N, K) that does not add up to 1."""
+    wrong = not_distributions(y, kept)
+    if wrong >= 0:
+        raise _no_distribution((wrong,), y[wrong])
+
+
+def not_distributions(y: NDArray, kept: NDArray | None) -> int:
+    """The first row of probabilities (N, K) that does not add up to 1, within 0.01; −1 if all do."""
+    wrong = np.abs(y.sum(axis=1, dtype=np.float64) - 1.0) > 0.01
+    if kept is not None:
+        wrong &= kept
+    return int(np.argmax(wrong)) if wrong.any() else -1
+
+
+def _no_distribution(index: tuple[int, ...], row: NDArray) -> InvalidValue:
+    return InvalidValue(
+        _at("y", index),
+        f"probabilities that add up to {row.sum(dtype=np.float64):.4g}",
+        "a row that adds up to 1",
+        "For several classes at once use sigmoid+cross_entropy.",
+    )
 
 
 def _bad_target(pair: Pair, y: NDArray, index: tuple[int, ...]) -> InvalidValue:
