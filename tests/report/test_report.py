@@ -237,7 +237,7 @@ def test_no_score_histogram_has_a_curve_where_the_records_have_none(made):
 def test_starved_confusion_calibration_and_rates_equal_the_records(run):
     _, records = run
     p = page(run)
-    (line,) = p.traces("starved outputs, validation rows", name="sigmoid+mse")
+    (line,) = p.traces("starved, of all outputs, validation rows", name="sigmoid+mse")
     at_four = [r["starved"] for r in of(records, "epoch", pair="sigmoid+mse", epoch=4)]
     assert line["y"][4] == pytest.approx(np.mean(at_four))
     winner = records[-1]["winner"]
@@ -405,7 +405,23 @@ def test_of_a_resumed_run_the_later_record_holds(made):
     config, records = made("classes_run", ("sigmoid+mse",), 1, 10, 12)
     again = [dict(r, starved=0.75) for r in of(records, "epoch", epoch=3)]
     p = page((config, [*records, *again]))
-    assert p.traces("starved outputs, validation rows", name="sigmoid+mse")[0]["y"][3] == 0.75
+    assert p.traces("starved, of all outputs, validation rows", name="sigmoid+mse")[0]["y"][3] == 0.75
+
+
+def test_the_starved_are_shown_as_a_share_of_the_wrong_too(made):
+    config, records = made("classes_run", ("sigmoid+mse",), 1, 10, 12)
+    records = [
+        dict(r, starved=0.02, wrong=0.08 if r["epoch"] else 0.0) if r["record"] == "epoch" else r for r in records
+    ]
+    line = page((config, records)).traces("starved, of outputs wrong by more than half", name="sigmoid+mse")[0]
+    assert line["y"][-1] == pytest.approx(0.25)
+
+
+def test_the_remark_stands_under_the_verdict(run):
+    config, records = run
+    records[-1]["remark"] = "Starved: sigmoid+mse 24%."
+    text = page((config, records)).text
+    assert text.index(records[-1]["sentence"][-30:]) < text.index("24%.")
 
 
 # --- write_report

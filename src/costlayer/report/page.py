@@ -111,6 +111,7 @@ def verdict(run: Run, names: Names) -> str:
         created(run),
     ]
     sentence = (run.verdict or {}).get("sentence")
+    remark = (run.verdict or {}).get("remark")
     winner = run.winner
     notice = ""
     if run.verdict is None:
@@ -142,6 +143,7 @@ def verdict(run: Run, names: Names) -> str:
     long = " class=long" if len(sentence or "") > 100 else ""
     return (
         f'<p class="above">{" · ".join(a for a in above if a)}</p><h1{long}>{heading}</h1>'
+        + (f"<p>{names.mention(remark)}</p>" if remark else "")
         + (f'<p class="notice">{notice}</p>' if notice else "")
         + facts(run, names)
         + ranking(run, names)
@@ -368,6 +370,12 @@ def starved(run: Run, names: Names) -> Section | None:
     drawn = figures.over_epochs(run, names, lambda r: r.get("starved"), percent=True)
     if drawn is None:
         return None
+    views = [View("of all outputs", "starved, of all outputs, validation rows", drawn)]
+    of_wrong = figures.over_epochs(
+        run, names, lambda r: r["starved"] / r["wrong"] if r.get("wrong") else None, percent=True
+    )
+    if of_wrong is not None:
+        views.insert(0, View("of the wrong outputs", "starved, of outputs wrong by more than half", of_wrong))
     peak: dict[str, float | None] = {}
     when: dict[str, int] = {}
     for pair in run.pairs:
@@ -400,7 +408,7 @@ def starved(run: Run, names: Names) -> Section | None:
         "network. It should be 0.",
         shows,
         legend(names, list(peak))
-        + plot([View("", "starved outputs, validation rows", drawn)], 280, "Share of starved outputs over epochs"),
+        + plot(views, 280, "Share of starved outputs over epochs"),
     )
 
 
