@@ -323,7 +323,7 @@ def test_the_verdict_by_hand():
     )
     assert found["sentence"] == (
         "a+x won: a test accuracy of 0.92 over 2 seeds, 0.1 above b+y (0.82). That is larger than the spread between "
-        "seeds (0.028). choose named b+y, which came second, 0.1 behind."
+        "seeds (0.028). `choose` named b+y, which came second, 0.1 behind."
     )
 
 
@@ -333,7 +333,7 @@ def test_the_verdict_counts_lower_as_better_for_errors():
     assert (found["winner"], found["difference"], found["larger_than_spread"]) == ("b+y", 1.0, False)
     assert "below a+x" in found["sentence"]
     assert "One seed cannot show" in found["sentence"]
-    assert "the pair that choose named" in found["sentence"]
+    assert "the pair that `choose` named" in found["sentence"]
 
 
 def test_the_verdict_compares_only_seeds_that_all_pairs_finished():

@@ -134,13 +134,13 @@ def _sentence(record: dict[str, Any], partial: bool, seeds: int) -> str:
             parts.append(f"That is not larger than the spread between seeds ({max(spreads):.2g}): no clear winner.")
     advised, names = record["advised"], [entry["pair"] for entry in record["ranking"]]
     if advised == best["pair"]:
-        parts.append("It is the pair that choose named.")
+        parts.append("It is the pair that `choose` named.")
     elif advised in names:
         place = names.index(advised)
         behind = abs(best["mean"] - record["ranking"][place]["mean"])
-        parts.append(f"choose named {advised}, which came {_place(place)}, {behind:.2g} behind.")
+        parts.append(f"`choose` named {advised}, which came {_place(place)}, {behind:.2g} behind.")
     else:
-        parts.append(f"choose named {advised}, which was not studied.")
+        parts.append(f"`choose` named {advised}, which was not studied.")
     return " ".join(parts)
 
 
