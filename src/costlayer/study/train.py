@@ -204,8 +204,8 @@ class Training:
 
     def _gradients(self, rows: np.ndarray) -> float:
         x = self.fabric.to_device(self.data.x["train"][torch.from_numpy(rows)])
-        y = self.fabric.to_device(torch.from_numpy(self.wanted["train"][rows]))
-        scores = self.network(x.to(self.kind))
+        y = torch.from_numpy(self.wanted["train"][rows])
+        scores = self.network(x.to(self.kind)).cpu()  # where the cost layer is; the gradient finds its way back
         loss = self.layer(scores, y.to(scores.dtype) if y.is_floating_point() else y)
         self.optimizer.zero_grad()
         self.fabric.backward(loss)
