@@ -127,7 +127,7 @@ def anchor(name: str) -> str:
 
 def behaviour(pair: cl.Pair) -> str:
     if pair.canonical:
-        return "canonical, δ = " + ("v − y" if pair.canonical == 1.0 else f"{number(pair.canonical)} (v − y)")
+        return f"canonical, δ = {pair.canonical_form}"
     return "starves" if pair.starves else "steady" if pair.steady else "fades"
 
 

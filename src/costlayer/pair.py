@@ -269,6 +269,11 @@ class Pair:
         return self.closed.canonical if self.closed else None
 
     @property
+    def canonical_form(self) -> str:
+        """What δ is if the pair is canonical, as text: "v − y" or "2 (v − y)"; else empty."""
+        return {None: "", 1.0: "v − y"}.get(self.canonical, f"{self.canonical or 0:g} (v − y)")
+
+    @property
     def convex(self) -> bool:
         """Whether the value is known to be convex in z."""
         return self.closed.convex if self.closed else self.activation.name == "identity"
@@ -339,7 +344,6 @@ class Pair:
         )
         if self.starves:
             gradient = f"starves where {self.activation} is flat; use {self.instead}"
-        canonical = {None: "", 1.0: "δ = v − y"}.get(self.canonical, f"δ = {self.canonical} (v − y)")
         lines = [
             ("", self.summary),
             ("value", self.formula),
@@ -349,7 +353,7 @@ class Pair:
             ("parameters", given),
             ("prediction v", f"in {self.range}"),
             ("target y", "a class index, or probabilities" if self.row else f"in {self.target}"),
-            ("gradient", gradient + ("; canonical, " + canonical if canonical else "")),
+            ("gradient", gradient + (f"; canonical, δ = {self.canonical_form}" if self.canonical else "")),
             ("limits", self.limits),
             ("reference", self.reference),
         ]

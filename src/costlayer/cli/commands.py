@@ -227,7 +227,7 @@ def pairs() -> None:
     table.add_column("δ", no_wrap=True)
     table.add_column("what it is")
     for pair in cl.pairs():
-        gradient = "starves" if pair.starves else f"{pair.canonical:g} (v − y)" if pair.canonical else ""
+        gradient = "starves" if pair.starves else pair.canonical_form
         table.add_row(pair.name, gradient, pair.summary)
     console = Console()
     console.print(table, markup=False)
