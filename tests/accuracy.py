@@ -53,18 +53,33 @@ def check_pointwise(pair: Pair, z: float, y: float, found, dtype, ulps=8) -> Non
             truth.close(got, right, right if scale is None else scale, dtype, ulps, where, steps=8 * (1 + abs(goal)))
 
 
+def sizes(pair: Pair, v, y, dtype):
+    """Of the cost, its slope and its curvature at v: what is added up, and what they change by when v is rounded,
+    which across a kink is the whole jump."""
+    low, high, size = pair.cost.domain.low, pair.cost.domain.high, abs(v) + abs(y)
+    step = 2 * mp.mpf(float(np.finfo(dtype).eps)) * size
+    if low < v < high:
+        step = min(step, (v - low) / 2, (high - v) / 2)
+    given = {"y": y, **truth.given(pair)}
+
+    def terms(v):
+        slope, curve, _ = truth.differences(lambda v: truth.formula(pair.cost.derivative, v=v, **given), v)
+        return truth.formula(pair.cost.formula, v=v, **given), slope, curve
+
+    here = terms(v)
+    around = [terms(near) for near in (v - step, v + step) if low < near < high] if step else []
+    return [
+        abs(term) + max((abs(other - term) * size / step for other in others), default=0)
+        for term, *others in zip(here, *around, strict=True)
+    ]
+
+
 def composed(pair: Pair, z, y, v, dtype):
-    """A composition loses what rounding its prediction v loses: its slopes times the size of v and y."""
-    names = {"v": v, "y": y, **truth.given(pair)}
-    value, slope = abs(truth.formula(pair.cost.formula, **names)), abs(truth.formula(pair.cost.derivative, **names))
+    """A composition loses what rounding its prediction v loses."""
+    value, slope, curve = sizes(pair, v, y, dtype)
     _, gain, bend = truth.differences(lambda x: truth.predict(pair, x), z)
-    curve, size = {"mse": 2, "huber": 1}.get(pair.cost.name, 0), abs(v) + abs(y)
-    slopes = slope + curve * size
-    error = abs(v - y)
-    kink = {"mae": error, "huber": abs(error - pair.parameters.get("delta", 0)), "hinge": abs(1 - y * v)}
-    if kink.get(pair.cost.name, mp.inf) <= 2 * mp.mpf(float(np.finfo(dtype).eps)) * size:
-        return value + slope * size, mp.inf, mp.inf  # rounded, v is on the kink or beyond it
-    return value + slope * size, gain * slopes, gain * gain * curve + (abs(bend) + gain) * slopes
+    turn = abs(bend) + gain if bend else 0  # piecewise linear activations bend by exactly nothing
+    return value, gain * slope, gain * gain * curve + turn * slope
 
 
 def check_row(pair: Pair, z, y, value, delta, curvature, dtype, ulps=8) -> None:
@@ -78,12 +93,12 @@ def check_row(pair: Pair, z, y, value, delta, curvature, dtype, ulps=8) -> None:
         rest = [1 - share for share in p]
         if pair.cost.name == "cross_entropy":
             sure = max(y) == 1
-            sizes = mp.fsum(goal * abs(log) for goal, log in zip(y, log_p, strict=True))
+            total = mp.fsum(goal * abs(log) for goal, log in zip(y, log_p, strict=True))
             slope_sizes = [abs(s) if sure else share + goal for s, share, goal in zip(slopes, p, y, strict=True)]
             curve_sizes = [share * q for share, q in zip(p, rest, strict=True)]
         elif pair.cost.name == "binary_cross_entropy":
             yes_no = list(zip(p, rest, y, strict=True))
-            sizes = mp.fsum(goal * abs(truth.ln(a)) + (1 - goal) * abs(truth.ln(b)) for a, b, goal in yes_no)
+            total = mp.fsum(goal * abs(truth.ln(a)) + (1 - goal) * abs(truth.ln(b)) for a, b, goal in yes_no)
             s = [(1 - goal) * a / b + goal for a, b, goal in yes_no]
             slope_sizes = [
                 b * own + a * mp.fsum(other for k, other in enumerate(s) if k != j)
@@ -94,14 +109,15 @@ def check_row(pair: Pair, z, y, value, delta, curvature, dtype, ulps=8) -> None:
                 for size, (a, b, _) in zip(slope_sizes, yes_no, strict=True)
             ]
         else:
-            sizes = mp.fsum(4 * (share + goal) for share, goal in zip(p, y, strict=True))
-            slope_sizes = [8 * share for share in p]
-            if pair.cost.name == "mae":
-                eps = mp.mpf(float(np.finfo(dtype).eps))
-                if any(abs(share - goal) <= 2 * eps * goal for share, goal in zip(p, y, strict=True)):
-                    slope_sizes = [mp.inf] * len(p)  # rounded, p is on the kink
-            curve_sizes = [2 * size for size in slope_sizes]
-        truth.close(value, right, sizes * spread, dtype, ulps, f"value at z = {z}, y = {y}")
+            each = [sizes(pair, share, goal, dtype) for share, goal in zip(p, y, strict=True)]
+            total = mp.fsum(value for value, _, _ in each)
+            slope = mp.fsum(share * s for share, (_, s, _) in zip(p, each, strict=True))
+            curve = mp.fsum(share * c for share, (_, _, c) in zip(p, each, strict=True))
+            slope_sizes = [share * (s + slope) for share, (_, s, _) in zip(p, each, strict=True)]
+            curve_sizes = [
+                2 * s + share * (c + curve) for s, share, (_, _, c) in zip(slope_sizes, p, each, strict=True)
+            ]
+        truth.close(value, right, total * spread, dtype, ulps, f"value at z = {z}, y = {y}")
         for j in range(len(z)):
             where = f"{j} at z = {z}, y = {[float(goal) for goal in y]}"
             truth.close(delta[j], slopes[j], slope_sizes[j] * spread, dtype, ulps, f"δ_{where}")

@@ -141,19 +141,18 @@ def row(pair: Pair, z: tuple, y: tuple):
         return found[0][0], [slope for _, slope, _ in found], [curve for _, _, curve in found]
 
 
+@cache
 def smooth(pair: Pair, z: float, y: float) -> bool:
-    """Whether the value has its derivatives there: away from the kinks of huber, mae and hinge."""
-    with mp.workdps(DIGITS):
-        v = predict(pair, mp.mpf(z))
-        error = abs(v - mp.mpf(y))
-        match pair.cost.name:
-            case "mae":
-                return error != 0 or (pair.activation.name == "relu" and z < 0)
-            case "huber":
-                return error != pair.parameters["delta"] or (pair.activation.name == "relu" and z < 0)
-            case "hinge":
-                return v * mp.mpf(y) != 1
-        return True
+    """Whether the value has its derivatives there: at a kink of the value the second difference is beyond bounds, at
+    one of the slope those to the left and to the right differ."""
+    with mp.workdps(600):
+        h, goal = mp.mpf(STEP), mp.mpf(y)
+        far_left, left, middle, right, far_right = (composed(pair, z + k * h, goal) for k in (-2, -1, 0, 1, 2))
+        curves = [
+            (b - 2 * a + c) / (h * h)
+            for b, a, c in ((middle, left, far_left), (left, middle, right), (middle, right, far_right))
+        ]
+        return max(curves) - min(curves) <= mp.mpf("1e-20") * (max(map(abs, curves)) + mp.mpf("1e-20"))
 
 
 def rounded(x, dtype) -> np.floating:

@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated"),  # torch's own, on its first forward mode
 ]
 
-PAIRS = [str(pair) for pair in cl.pairs()]
+PAIRS = [str(pair) for pair in cl.pairs()]  # every test but the comparison with torch runs over all of them
 FEW = ["identity+mse", "sigmoid+cross_entropy", "softmax+cross_entropy", "softmax+mse"]
 DOUBLE = torch.float64
 
@@ -56,6 +56,9 @@ OWN = {
     "softmax+cross_entropy": lambda z, y: F.cross_entropy(z, y, reduction="none"),
     "exp+poisson": lambda z, y: F.poisson_nll_loss(z, y, reduction="none"),
 }
+
+
+TORCHS = [str(pair) for pair in cl.pairs() if str(pair) in OWN or pair.cost.name in COSTS]  # what torch has
 
 
 def by_torch(pair, z, y):
@@ -118,7 +121,7 @@ ONCE = ["sigmoid+mse", "tanh+mae", "relu+huber", "elu+hinge", "leaky_relu+mse", 
 
 @pytest.mark.parametrize(
     ("name", "dtype"),
-    [(name, torch.float64) for name in PAIRS]
+    [(name, torch.float64) for name in TORCHS]
     + [(name, torch.float32) for name in [*FEW, *ONCE, "softmax+binary_cross_entropy"]],
     ids=str,
 )
@@ -257,7 +260,7 @@ def test_probabilities_with_every_option(reduction, smoothing, weighted):
     same(gradient(loss.sum(), z), gradient(truth.sum(), z))
 
 
-@pytest.mark.parametrize("name", [p for p in PAIRS if p.startswith("softmax")])
+@pytest.mark.parametrize("name", [p for p in TORCHS if p.startswith("softmax")])
 def test_a_row_pair_takes_probabilities(name):
     z, _ = example(name)
     y = probabilities((5, 4))
@@ -1002,7 +1005,7 @@ def test_a_refused_call_leaves_no_gradient():
 
 
 def test_a_pair_that_starves_warns_once():
-    catalogue._warn_once.cache_clear()
+    catalogue._warned.clear()
     with pytest.warns(SaturationWarning, match="0.9933"):
         CostLayer("sigmoid+mse")
     with warnings.catch_warnings():
