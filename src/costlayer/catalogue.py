@@ -43,7 +43,7 @@ def pair(name: str | Pair, **parameters: float) -> Pair:
         )
     found = build(name, parameters)
     if found.starves:
-        _warn_once(found.name)
+        _warn_once(found)
     return found
 
 
@@ -79,6 +79,25 @@ def build(name: str, parameters: dict) -> Pair:
     return Pair(ACTIVATIONS[activation], COSTS[cost], CLOSED_FORMS.get((activation, cost)), parameters)
 
 
+def read_pair(text: str) -> Pair:
+    """The pair of a name with its parameters, as the command line writes it.
+
+    >>> read_pair("identity+huber:delta=2").parameters["delta"]
+    2.0
+    """
+    name, *given = text.split(":")
+    parameters: dict[str, float] = {}
+    for entry in given:
+        key, _, value = entry.partition("=")
+        try:
+            parameters[key.strip()] = float(value)
+        except ValueError:
+            raise InvalidValue(
+                "pairs", repr(entry), "a parameter as name=number", "For example: identity+huber:delta=2."
+            ) from None
+    return build(name.strip(), parameters)
+
+
 @cache
 def _catalogue() -> tuple[Pair, ...]:
     found = []
@@ -93,13 +112,18 @@ def _catalogue() -> tuple[Pair, ...]:
     return tuple(found)
 
 
-@cache
-def _warn_once(name: str) -> None:
-    """Say how little gradient is left at a typical wrong score; the cache makes it once per process."""
+_warned: set[str] = set()
+
+
+def _warn_once(pair: Pair) -> None:
+    """Say how little gradient is left at a typical wrong score, once per process."""
+    if pair.name in _warned:
+        return
+    _warned.add(pair.name)
     level, frame = 1, sys._getframe()
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "costlayer":
         level, frame = level + 1, frame.f_back  # to the line outside this package that asked for the pair
-    warnings.warn(starvation(build(name, {})), SaturationWarning, stacklevel=level)
+    warnings.warn(starvation(pair), SaturationWarning, stacklevel=level)
 
 
 def starvation(pair: Pair) -> str:

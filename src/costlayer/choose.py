@@ -331,7 +331,7 @@ def _kind(target: _Target) -> tuple[str, str]:
     if not target.figures:
         if len(target.labels) == 2:
             return "binary", _two_values(target)
-        why = f"{len(target.labels):,} distinct texts in {target.rows:,} rows: taken as classes."
+        why = f"{len(target.labels):,} distinct names in {target.rows:,} rows: taken as classes."
         blank = sum(rows for name, rows in target.labels if not name.strip())
         if blank:
             rows = f"{blank:,} rows hold" if blank > 1 else "1 row holds"
@@ -598,7 +598,7 @@ def _classes(target: _Target) -> _Choice:
         reasons.append("Give the layer the table as it is: cross entropy takes probabilities as targets.")
     elif target.one_hot:
         reasons.append("Give the layer the class index, y.argmax(axis=1): it is smaller than the one-hot rows.")
-    elif [name for name, _ in labels] != [str(i) for i in range(k)] or not target.figures:
+    elif sorted(name for name, _ in labels) != sorted(str(i) for i in range(k)):
         reasons.append(f"Give the layer the class index, 0 to {k - 1:,} for {labels[0][0]} to {labels[-1][0]}.")
     if not soft:
         reasons += _on_balance(labels)

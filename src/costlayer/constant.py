@@ -9,7 +9,7 @@ import numpy as np
 
 from costlayer.catalogue import pair as as_pair
 from costlayer.engines import reference
-from costlayer.errors import InvalidValue
+from costlayer.errors import InvalidType, InvalidValue
 from costlayer.evaluate import as_array, check_distributions, check_targets, numbers, weights
 from costlayer.pair import Pair
 
@@ -65,7 +65,8 @@ def _constant_score(pair: Pair, y: NDArray, weight: NDArray) -> float:
     else:
         # The least point of a convex function of v, where its slope changes sign; the cost is convex in v.
         cost = _vectorised(pair).cost
-        v = _root(lambda v: np.average(cost(v, y, *pair.cost_values)[1], weights=weight), low, max(low, high))
+        with np.errstate(all="ignore"):
+            v = _root(lambda v: np.average(cost(v, y, *pair.cost_values)[1], weights=weight), low, max(low, high))
     return _score(pair, min(max(v, pair.range.low), pair.range.high), float(len(y)))
 
 
@@ -83,6 +84,8 @@ def _score(pair: Pair, v: float, count: float) -> float:
 
 
 def _constant_row(pair: Pair, y: NDArray, weight: NDArray, kept: NDArray, classes: int | None) -> NDArray:
+    if classes is not None and (isinstance(classes, bool) or not isinstance(classes, (int, np.integer))):
+        raise InvalidType("classes", repr(classes), "a whole number")
     if np.issubdtype(y.dtype, np.integer) and y.ndim == 1:
         classes = classes or max(2, int(y[kept].max()) + 1)
         bad = kept & ((y < 0) | (y >= classes))
@@ -97,7 +100,7 @@ def _constant_row(pair: Pair, y: NDArray, weight: NDArray, kept: NDArray, classe
     else:
         raise InvalidValue("y", f"{y.dtype} of shape {y.shape}", f"class indices of shape (N,) for {pair}")
     v = share if pair.cost.elicits_mean else _least_row(pair, share)
-    v = np.maximum(v, 0.5 / (np.count_nonzero(kept) + 1.0) * (v <= 0))
+    v = np.where(v > 1e-12, v, 0.5 / (np.count_nonzero(kept) + 1.0))
     return np.log(v / v.sum())
 
 

@@ -39,6 +39,22 @@ REDUCTIONS = ("mean", "sum", "none", "weighted_mean")
 EMPTY = ("error", "zero", "nan")
 
 
+def check_options(reduction: str, empty: str, label_smoothing: float, ignore_index: int | None) -> None:
+    """Refuse an option that is none, with what was expected."""
+    if reduction not in REDUCTIONS:
+        raise InvalidValue(
+            "reduction", repr(reduction), "one of " + ", ".join(REDUCTIONS), nearest(reduction, REDUCTIONS)
+        )
+    if empty not in EMPTY:
+        raise InvalidValue("empty", repr(empty), "one of " + ", ".join(EMPTY), nearest(empty, EMPTY))
+    if isinstance(label_smoothing, bool) or not isinstance(label_smoothing, (int, float, np.number)):
+        raise InvalidValue("label_smoothing", repr(label_smoothing), "a number in [0, 1)")
+    if not 0.0 <= label_smoothing < 1.0:
+        raise InvalidValue("label_smoothing", repr(label_smoothing), "a number in [0, 1)")
+    if ignore_index is not None and (isinstance(ignore_index, bool) or not isinstance(ignore_index, (int, np.integer))):
+        raise InvalidType("ignore_index", repr(ignore_index), "a whole number")
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """The reduced value, δ and curvature (None if not asked for), and what the sum was divided by."""
@@ -68,18 +84,7 @@ def evaluate(
 
     `empty` says what the mean of no examples is: an "error", "zero", or "nan".
     """
-    if reduction not in REDUCTIONS:
-        raise InvalidValue(
-            "reduction", repr(reduction), "one of " + ", ".join(REDUCTIONS), nearest(reduction, REDUCTIONS)
-        )
-    if empty not in EMPTY:
-        raise InvalidValue("empty", repr(empty), "one of " + ", ".join(EMPTY), nearest(empty, EMPTY))
-    if isinstance(label_smoothing, bool) or not isinstance(label_smoothing, (int, float, np.number)):
-        raise InvalidType("label_smoothing", repr(label_smoothing), "a number in [0, 1)")
-    if not 0.0 <= label_smoothing < 1.0:
-        raise InvalidValue("label_smoothing", repr(label_smoothing), "a number in [0, 1)")
-    if ignore_index is not None and (isinstance(ignore_index, bool) or not isinstance(ignore_index, (int, np.integer))):
-        raise InvalidType("ignore_index", repr(ignore_index), "a whole number")
+    check_options(reduction, empty, label_smoothing, ignore_index)
     z = scores(z)
     given = pair, z, as_array("y", y), weight, class_weight, ignore_index, label_smoothing
     problem = _RowProblem(*given) if pair.row else _PointwiseProblem(*given)
@@ -350,6 +355,8 @@ def class_axis(pair: Pair, z: NDArray) -> int:
 
 def as_array(name: str, given: ArrayLike) -> NDArray:
     """What was given as an array."""
+    if np.ma.is_masked(given):
+        raise InvalidType(name, "a masked array", "an array without a mask", "Use weight=, 0 where it is masked.")
     try:
         return np.asarray(given)
     except ValueError as error:
@@ -358,11 +365,13 @@ def as_array(name: str, given: ArrayLike) -> NDArray:
 
 def scores(z: ArrayLike) -> NDArray:
     z = as_array("z", z)
+    if not z.dtype.isnative:
+        z = z.astype(z.dtype.newbyteorder("="))
     if z.dtype == np.float16 or z.dtype.kind in "iub":
         return z.astype(np.float32 if z.dtype == np.float16 else np.float64)
     if z.dtype not in (np.float32, np.float64):
         raise InvalidType(
-            "z", f"an array of {z.dtype}", "float32 or float64 scores", "Convert it: z.astype(np.float32)."
+            "z", f"an array of {z.dtype}", "float32 or float64 scores", "Convert it: z.astype(np.float64)."
         )
     return z
 
@@ -435,7 +444,7 @@ def _no_distribution(index: tuple[int, ...], row: NDArray) -> InvalidValue:
 
 
 def _bad_target(pair: Pair, y: NDArray, index: tuple[int, ...]) -> InvalidValue:
-    fix = {True: "Write the two classes as −1 and 1."}.get(pair.target.ends_only, "")
+    fix = "Write the two classes as −1 and 1." if pair.target.ends_only else ""
     return InvalidValue(_at("y", index), f"{y[index]}", f"a target in {pair.target} for {pair}", fix)
 
 

@@ -29,6 +29,8 @@ class Interval:
     ends_only: bool = False
 
     def __post_init__(self) -> None:
+        if not all(isinstance(end, (int, float)) for end in (self.low, self.high)):
+            raise InvalidType("low, high", f"{self.low!r}, {self.high!r}", "two numbers")
         if not self.low < self.high:
             raise InvalidValue("low, high", f"{self.low}, {self.high}", "low < high", "Swap the ends.")
         # an infinite end never belongs: a target or a prediction is a number
@@ -140,6 +142,8 @@ class Cost:
         limits: what happens at the extremes.
         reference: where it comes from.
         elicits_mean: whether the mean of the targets is the constant prediction with the least cost.
+        convex: whether it is convex in v.
+        steady: whether a larger error, on either side of the target, never gives a smaller slope.
         parameters: by name, in the order in which `terms` takes them.
     """
 
@@ -154,6 +158,8 @@ class Cost:
     limits: str
     reference: str
     elicits_mean: bool = False
+    convex: bool = True
+    steady: bool = True
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -207,6 +213,9 @@ class Pair:
     parameters: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.activation, Activation) and isinstance(self.cost, Cost)):
+            given = f"{self.activation!r}, {self.cost!r}"
+            raise InvalidType("activation, cost", given, "an Activation and a Cost", "By name: costlayer.pair(name).")
         object.__setattr__(self, "parameters", MappingProxyType(_checked(self, dict(self.parameters))))
         domain = self.cost.domain
         if not domain.covers(self.range):
@@ -276,12 +285,12 @@ class Pair:
     @property
     def convex(self) -> bool:
         """Whether the value is known to be convex in z."""
-        return self.closed.convex if self.closed else self.activation.name == "identity"
+        return self.closed.convex if self.closed else self.activation.name == "identity" and self.cost.convex
 
     @property
     def steady(self) -> bool:
         """Whether a larger error, on either side of the target, never gives a smaller |δ|."""
-        return self.closed.steady if self.closed else self.activation.name == "identity"
+        return self.closed.steady if self.closed else self.activation.name == "identity" and self.cost.steady
 
     @property
     def starves(self) -> bool:

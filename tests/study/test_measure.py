@@ -5,8 +5,9 @@ import pytest
 from sklearn import metrics as sk
 
 import costlayer as cl
+from costlayer.catalogue import read_pair
 from costlayer.study import measure
-from costlayer.study.target import Encoding, read_pair
+from costlayer.study.target import Encoding
 
 
 def encoding(pair, kind, y, classes=0):

@@ -357,3 +357,24 @@ def test_the_metric_that_is_compared():
     assert compared("binary", "sigmoid+cross_entropy", 0.95) == "macro_f1"
     assert compared("real", "identity+huber", 0.0) == "mae"
     assert compared("count", "exp+poisson", 0.0) == "rmse"
+
+
+def test_a_run_that_another_process_is_writing_is_left_alone(tmp_path):
+    folder = RunFolder(tmp_path / "iris")
+    with folder.alone(), pytest.raises(InvalidValue, match="another costlayer is writing"):
+        study("iris", runs=tmp_path, settings=Settings(hidden=(), epochs=1, seeds=1))
+    assert not folder.path.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_difference_that_few_test_rows_cannot_show_is_no_win():
+    """Nine against eight right of ten: 0.1 apart, with a standard error of √(0.9 · 0.1 / 10) = 0.095 … and 0.05 is less."""
+    records = []
+    for pair, right in (("a+x", 18), ("b+y", 17)):
+        for seed in (0, 1):
+            confusion = [[right, 20 - right], [0, 0]]
+            final = {"record": "final", "pair": pair, "seed": seed, "stopped": "epochs", "confusion": confusion}
+            records.append(final | {"metrics": {"accuracy": right / 20}})
+    found = verdict(records, ["a+x", "b+y"], "a+x", "accuracy")
+    assert found["chance"] == pytest.approx((0.9 * 0.1 / 20) ** 0.5)
+    assert "but not than chance in so few test rows" in found["sentence"]

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from costlayer.catalogue import read_pair
 from costlayer.errors import InvalidValue
 from costlayer.study.network import batches, build
-from costlayer.study.target import Encoding, read_pair
+from costlayer.study.target import Encoding
 from costlayer.study.train import OPTIMIZERS, Data, RateSearch, Settings, Training
 
 

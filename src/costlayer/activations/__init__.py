@@ -12,5 +12,15 @@ from costlayer.activations.tanh import TANH
 
 ACTIVATIONS = {
     activation.name: activation
-    for activation in (IDENTITY, SIGMOID, TANH, RELU, LEAKY_RELU, ELU, SOFTPLUS, EXP, SOFTMAX)
+    for activation in (
+        IDENTITY,
+        SIGMOID,
+        TANH,
+        RELU,
+        LEAKY_RELU,
+        ELU,
+        SOFTPLUS,
+        EXP,
+        SOFTMAX,
+    )
 }

@@ -64,6 +64,8 @@ def _command(function: Callable[..., int | None]) -> Callable[..., None]:
         except BrokenPipeError:  # who read our output has gone, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = 1
+        except OSError as error:
+            code = _say(f"costlayer: {error.filename or 'output'}: {error.strerror or error}", 2)
         raise typer.Exit(code)
 
     app.command()(guarded)
@@ -106,7 +108,9 @@ def study(
         ),
     ] = None,
     kind: _Kind = None,
-    hidden: Annotated[str, typer.Option(metavar="N,…", help="Widths of the hidden layers; none for none.")] = "64,64",
+    hidden: Annotated[
+        str, typer.Option(metavar="N,…", help="Widths of the hidden layers; the word none: no hidden layer.")
+    ] = "64,64",
     activation: Annotated[
         str, typer.Option(help="Hidden activation: relu, leaky_relu, elu, gelu, silu, softplus, tanh or sigmoid.")
     ] = "relu",
@@ -192,7 +196,7 @@ def choose(data: _Data, target: _Target = None, kind: _Kind = None) -> None:
 
 @_command
 def explain(
-    pair: Annotated[str, typer.Argument(metavar="PAIR", help="Such as sigmoid+mse.")],
+    pair: Annotated[str, typer.Argument(metavar="PAIR", help="Such as sigmoid+mse or identity+huber:delta=2.")],
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the picture as a page.")] = None,
     png: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the picture as an image.")] = None,
 ) -> None:
@@ -205,13 +209,15 @@ def explain(
         costlayer explain sigmoid+cross_entropy --png pair.png
     """
     from costlayer import explain
+    from costlayer.catalogue import read_pair
 
-    made = [(html, lambda: explain.html(pair).encode()), (png, lambda: explain.png(pair))]
+    found = read_pair(pair)
+    made = [(html, lambda: explain.html(found).encode()), (png, lambda: explain.png(found))]
     wanted = [(file, make) for file, make in made if file is not None]
     if not wanted:
-        print(explain.text(pair))
+        print(explain.text(found))
     for file, make in wanted:
-        from costlayer.study.folder import write_whole
+        from costlayer.files import write_whole
 
         write_whole(file, make())
         print(f"Written: {file}")
@@ -223,12 +229,15 @@ def pairs() -> None:
     import costlayer as cl
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    table.add_column("pair", no_wrap=True)
-    table.add_column("δ", no_wrap=True)
-    table.add_column("what it is")
-    for pair in cl.pairs():
-        gradient = "starves" if pair.starves else pair.canonical_form
-        table.add_row(pair.name, gradient, pair.summary)
+    for title in ("pair", "target", "what comes back when it is wrong"):
+        table.add_column(title, no_wrap=True)
+    for pair in sorted(cl.pairs(), key=lambda pair: pair.starves):
+        steady = "never less for a larger error" if pair.steady else ""
+        gradient = "the error: δ = " + pair.canonical_form if pair.canonical else steady
+        if pair.starves:
+            better = pair.instead.partition(",")[0].partition(" for ")[0].partition(" with ")[0]
+            gradient = f"starved: see {better}"
+        table.add_row(pair.name, "class, or shares" if pair.row else str(pair.target), gradient)
     console = Console()
     console.print(table, markup=False)
     console.print("costlayer explain PAIR shows one of them.", markup=False, highlight=False)
@@ -286,7 +295,7 @@ class _Quiet:
 
 def _widths(text: str) -> tuple[int, ...]:
     try:
-        return () if text.strip().lower() == "none" else tuple(int(width) for width in text.split(","))
+        return () if text.strip().lower() in ("", "none") else tuple(int(width) for width in text.split(","))
     except ValueError:
         raise InvalidValue(
             "--hidden", repr(text), "whole numbers with commas between, or none", "As in 128,64."

@@ -9,4 +9,16 @@ from costlayer.costs.mae import MAE
 from costlayer.costs.mse import MSE
 from costlayer.costs.poisson import POISSON
 
-COSTS = {cost.name: cost for cost in (MSE, MAE, HUBER, CROSS_ENTROPY, BINARY_CROSS_ENTROPY, HINGE, POISSON, GAMMA)}
+COSTS = {
+    cost.name: cost
+    for cost in (
+        MSE,
+        MAE,
+        HUBER,
+        CROSS_ENTROPY,
+        BINARY_CROSS_ENTROPY,
+        HINGE,
+        POISSON,
+        GAMMA,
+    )
+}

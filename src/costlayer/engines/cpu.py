@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from costlayer.engines import lower
+from costlayer.errors import InvalidValue
 from costlayer.pair import Pair
+from costlayer.words import VOCABULARY
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +33,7 @@ _HEADER = '''"""Compiled by costlayer with Numba {numba}, llvmlite {llvmlite}. S
 
 import numpy as np
 from numba import njit
-from numpy import absolute, exp, expm1, log, log1p, maximum, minimum, sign, tanh
+from numpy import {words}
 
 real, double = np.{real}, np.float64
 formula = njit(error_model="numpy")
@@ -63,7 +65,12 @@ def run(
     """
     kernel = getattr(_module(pair, np.dtype(dtype).name), loop)
     real = np.dtype(dtype).type
-    parameters = tuple(real(value) for value in parameters)
+    with np.errstate(over="ignore", under="ignore"):
+        given, parameters = parameters, tuple(real(value) for value in parameters)
+    if any(typed == 0.0 or not np.isfinite(typed) for typed, value in zip(parameters, given, strict=True) if value):
+        raise InvalidValue(
+            ", ".join(pair.parameters), f"{given} for {np.dtype(dtype)} scores", "numbers that the type of z can hold"
+        )
     step = max(1, BLOCK // max(1, width))
     starts = range(0, size, step)
 
@@ -96,7 +103,9 @@ def cache_folder() -> Path:
     elif sys.platform == "darwin":
         base = Path.home() / "Library" / "Caches"
     else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        base = os.environ.get("XDG_CACHE_HOME", "")
+        if not os.path.isabs(base):  # as the XDG specification asks
+            base = Path.home() / ".cache"
     return Path(base) / "costlayer"
 
 
@@ -106,7 +115,8 @@ def text(pair: Pair, dtype: str) -> str:
     import llvmlite
     import numba
 
-    header = _HEADER.format(numba=numba.__version__, llvmlite=llvmlite.__version__, real=dtype)
+    words = ", ".join(word for word in VOCABULARY if word not in ("double", "where"))
+    header = _HEADER.format(numba=numba.__version__, llvmlite=llvmlite.__version__, real=dtype, words=words)
     names = {function.__name__ for function in lower.loops(pair)}
     lines = []
     for line in lower.program(pair).splitlines():

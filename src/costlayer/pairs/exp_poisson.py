@@ -1,12 +1,13 @@
 """exp+poisson: δ = exp(z) − y."""
 
 from costlayer.pair import ClosedForm
-from costlayer.words import exp, minimum, product
+from costlayer.words import exp, product, where
 
 
 def terms(z, y):
     v = exp(z)
-    return v - product(y, minimum(z, 1e30)), v - y, v  # the minimum: exp(z) outgrows y z, also at z = ∞
+    value = where(v - v == 0.0, v - product(y, z), v)  # once exp(z) is infinite, y z does not matter
+    return value, v - y, v
 
 
 EXP_POISSON = ClosedForm(

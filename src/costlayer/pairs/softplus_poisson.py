@@ -2,14 +2,14 @@
 
 from costlayer.pair import ClosedForm
 from costlayer.pairs.softplus_log import terms as log_softplus
-from costlayer.words import absolute, exp, minimum, product, where
+from costlayer.words import absolute, exp, product, where
 
 
 def terms(z, y):
     v, log_v, slope, bend = log_softplus(z)
     e = exp(-absolute(z))
     r = 1.0 / (1.0 + e)
-    value = v - product(y, minimum(log_v, 1e30))
+    value = where(v - v == 0.0, v - product(y, log_v), v)  # at z = ∞, where y ln v does not matter
     return value, where(z >= 0.0, r, e * r) - y * slope, e * r * r - y * bend
 
 

@@ -189,12 +189,14 @@ def ranking(run: Run, names: Names) -> str:
     everything = [v for r in rows for v in r.values]
     several = any(len(r.values) > 1 for r in rows)
     means = {m: {p: average(run.final(p, m)) for p in run.pairs} for m in others}
-    starved = {p: max((m for m in run.starved(p).mean if m is not None), default=None) for p in run.pairs}
+    starved = (run.verdict or {}).get("starved") or {}
     head = ["<th>pair</th>", f'<th class="number">{escape(metric(run.metric).label)}</th>']
     if several:
         head.append("<th>each seed</th>")
     head += [f'<th class="number">{escape(metric(m).label)}</th>' for m in others]
-    head += ['<th class="number">starved, at most</th>', '<th class="number">learning rate</th>']
+    if starved:
+        head.append('<th class="number">starved</th>')
+    head.append('<th class="number">learning rate</th>')
 
     def cell(text: str, best: bool = False) -> str:
         return f'<td class="number{" best" if best else ""}">{text}</td>'
@@ -213,15 +215,22 @@ def ranking(run: Run, names: Names) -> str:
         if several:
             cells.append(f"<td>{strip(r.values, everything, names.colour(r.pair))}</td>")
         cells += [cell(number(means[m][r.pair], 3), leads(m, r.pair)) for m in others]
-        cells.append(cell(share(starved[r.pair])))
+        if starved:
+            cells.append(cell(share(starved.get(r.pair))))
         cells.append(cell(number(figures.chosen_rate(run, r.pair), 3)))
         lines.append(f"<tr{' class=won' if place == 0 and r.mean is not None else ''}>{''.join(cells)}</tr>")
     return (
         f'<div class="scroll"><table '
         f'class="wide"><thead><tr>{"".join(head)}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
         f'<p class="reference">Test rows{", mean ± standard deviation over the seeds" if several else ""}; '
-        "the best in each column is bold. Starved: an output wrong by more than half while under 1\u202f% of its error "
-        "reaches the network; the highest share of the training, on the validation rows.</p>"
+        "the best in each column is bold."
+        + (
+            " Starved: of the outputs wrong by more than half during training, validation rows, the share that sent back "
+            "under 1\u202f% of their error."
+            if starved
+            else ""
+        )
+        + "</p>"
     )
 
 
@@ -300,6 +309,8 @@ def learning_shows(run: Run, names: Names) -> str:
         return f"{names(pair)} is at its best after {when}: {word} {number(value)} on the validation rows."
     last, first = sorted(best, key=lambda p: best[p][0], reverse=not higher)[:: len(best) - 1]
     value, epoch = best[last]
+    if abs(best[first][0] - value) < 0.002 * abs(best[first][0]):
+        return f"All pairs come to about the same {word}: {number(value)} to {number(best[first][0])}."
     reached = next((e for e, m in curves[first] if (m >= value if higher else m <= value)), None)
     text = f"{names(last)} gets no further than {word} {number(value)}, after {count(epoch, 'epoch')}"
     if reached is not None and reached < epoch:

@@ -16,32 +16,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None
+
 from costlayer.errors import InvalidValue
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn a failure to write under `path` into an error that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        raise InvalidValue(
-            str(path),
-            f"'{error.strerror or error}' on writing",
-            "a place that can be written to",
-            "Make room or name another place; a run that was stopped goes on with --resume.",
-        ) from error
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with writing(path):
-        try:
-            draft.write_bytes(content)
-            os.replace(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
+from costlayer.files import write_whole, writing
 
 
 class RunFolder:
@@ -74,6 +55,29 @@ class RunFolder:
                     "a folder that costlayer made, for --overwrite",
                     "Remove it yourself, or take another --name.",
                 )
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from writing the same run meanwhile; refuse if one does already."""
+        lock = self.path.with_name(f".{self.path.name}.lock")
+        with writing(lock):
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            file = lock.open("w")
+        with file:
+            try:
+                if fcntl is not None:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise InvalidValue(
+                    "run folder",
+                    f"{str(self.path)!r}, which another costlayer is writing",
+                    "a folder of its own for every run",
+                    "Wait for it, or take another --name.",
+                ) from error
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
 
     def create(self) -> None:
         """Make the folder, in place of what is there."""

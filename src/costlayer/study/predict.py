@@ -12,12 +12,14 @@ import polars as pl
 import torch
 
 import costlayer as cl
+from costlayer.catalogue import read_pair
 from costlayer.errors import InvalidValue
-from costlayer.study.folder import RunFolder, write_whole
+from costlayer.files import write_whole
+from costlayer.study.folder import RunFolder
 from costlayer.study.network import build
 from costlayer.study.preparation import Preparation
 from costlayer.study.table import read_features
-from costlayer.study.target import Encoding, read_pair
+from costlayer.study.target import Encoding
 
 _CHUNK = 65_536
 _WRITERS = {
@@ -112,6 +114,7 @@ def predict(
     _WRITERS[suffix](predictions, content)
     if out is None:
         sys.stdout.write(content.getvalue().decode())
+        sys.stdout.flush()
     else:
         write_whole(Path(out), content.getvalue())
     return predictions

@@ -140,14 +140,12 @@ class Preparation:
         frame = self._conformed(frame)
         out = np.empty((frame.height, len(self.feature_names)), np.float32)
         rows = max(1, _SCRATCH // max(1, out.shape[1]))
-        largest = np.finfo(np.float32).max
         for start in range(0, frame.height, rows):
             chunk, left = frame.slice(start, rows), 0
             for block in self.blocks:
                 prepared = block.pipeline.transform(_matrix(chunk, block.parts, start))
                 right = left + len(block.features)
-                # A value far from all seen in training must not turn into infinity when it is rounded to float32.
-                np.clip(prepared, -largest, largest, out=out[start : start + rows, left:right], casting="unsafe")
+                out[start : start + rows, left:right] = _drawn_in(prepared)
                 left = right
         return out
 
@@ -293,12 +291,12 @@ class Preparation:
         """The used columns of new rows, each of the kind it had in training."""
         missing = [column["name"] for column in self.columns if column["name"] not in frame.columns]
         if missing:
-            others = [name for name in frame.columns if name not in {column["name"] for column in self.columns}]
             raise InvalidValue(
                 "data",
                 f"a table without the column{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}",
                 f"the {len(self.columns)} columns the network was trained on",
-                nearest(missing[0], others) if others else "Add what is missing.",
+                (f"{close} " if (close := nearest(missing[0], frame.columns)).startswith("Did") else "")
+                + "Add what is missing; cells may be empty where a value is not known.",
             )
         first = {name: part for block in reversed(self.blocks) for name, part in reversed(block.parts)}
         return pl.DataFrame(
@@ -465,6 +463,15 @@ def _fitted(frame: pl.DataFrame, columns: list[dict[str, Any]]) -> Iterator[_Blo
         ]
         names += [f"{name}: any other"] * bool(rare)
         yield _Block([[name, "text"]], pipeline, names, [name] * len(names))
+
+
+def _drawn_in(x: np.ndarray) -> np.ndarray:
+    """Scaled numbers, growing only by their logarithm beyond three standard deviations: a heavy tail in one column must
+    not throw the whole network, least of all one whose prediction is exp(z)."""
+    far = np.abs(x) > 3.0
+    if not far.any():
+        return x
+    return np.where(far, np.sign(x) * (3.0 + np.log1p(np.maximum(np.abs(x) - 3.0, 0.0))), x)
 
 
 def _matrix(frame: pl.DataFrame, parts: list[list[str]], offset: int) -> np.ndarray:

@@ -25,9 +25,10 @@ from lightning_fabric import Fabric
 import costlayer as cl
 from costlayer.catalogue import starvation
 from costlayer.errors import InvalidValue
+from costlayer.files import write_whole
 from costlayer.report import write_report
 from costlayer.study import measure
-from costlayer.study.folder import RunFolder, write_whole
+from costlayer.study.folder import RunFolder
 from costlayer.study.preparation import Preparation, drop_missing_target, split
 from costlayer.study.table import Table, read_table
 from costlayer.study.target import CLASS_KINDS, CONTRAST, Encoding, advise, read_pair
@@ -115,25 +116,29 @@ def study(
     fabric = settings.fabric()
     table = read_table(source, target)
     folder = RunFolder(Path(runs) / _checked_name(name or table.name))
-    if not resume:
+    if resume:
+        folder.read_config()  # which refuses a folder that is not there or is damaged, before anything is written
+    else:
         folder.refuse(overwrite)
     task = _Task.of(table, kind, pairs, settings, folder.path.name)
-    if resume:
-        task.config["created"] = _check_same(folder.read_config(), task.config)
-        if folder.finished():
-            listener.note(f"{folder.path} has finished already; its report is written again.")
-            records = folder.read_results()
-            return Outcome(folder.path, write_report(folder.path), task.config, records, records[-1])
-        state = folder.rewind()
-    else:
-        folder.create()
-        task.preparation.save(folder.preparation_file)
-        folder.write_config(task.config)
-        state = {}
-    for line in task.notes:
-        listener.note(line)
-    with _Interruption() as interruption:
-        return _Study(folder, task, settings, fabric, listener, interruption).run(state)
+    with folder.alone():
+        if resume:
+            task.config["created"] = _check_same(folder.read_config(), task.config)
+            if folder.finished():
+                listener.note(f"{folder.path} has finished already; its report is written again.")
+                records = folder.read_results()
+                return Outcome(folder.path, write_report(folder.path), task.config, records, records[-1])
+            state = folder.rewind()
+        else:
+            folder.refuse(overwrite)
+            folder.create()
+            task.preparation.save(folder.preparation_file)
+            folder.write_config(task.config)
+            state = {}
+        for line in task.notes:
+            listener.note(line)
+        with _Interruption() as interruption:
+            return _Study(folder, task, settings, fabric, listener, interruption).run(state)
 
 
 @dataclass(frozen=True)

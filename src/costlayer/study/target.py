@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import costlayer as cl
-from costlayer.catalogue import build
+from costlayer.catalogue import read_pair
 from costlayer.errors import CostLayerError, InvalidValue
 from costlayer.study.table import Table
 
@@ -163,25 +163,6 @@ def advise(table: Table, kind: str | None = None) -> cl.Advice:
         if error.argument != "y":
             raise
         raise type(error)(f"column {table.target!r}", error.got, error.expected, error.fix) from error
-
-
-def read_pair(text: str) -> cl.Pair:
-    """The pair of a name with its parameters, as the command line writes it.
-
-    >>> read_pair("identity+huber:delta=2").parameters["delta"]
-    2.0
-    """
-    name, *given = text.split(":")
-    parameters: dict[str, float] = {}
-    for entry in given:
-        key, _, value = entry.partition("=")
-        try:
-            parameters[key.strip()] = float(value)
-        except ValueError:
-            raise InvalidValue(
-                "pairs", repr(entry), "a parameter as name=number", "For example: identity+huber:delta=2."
-            ) from None
-    return build(name.strip(), parameters)
 
 
 def _unfit(pair: cl.Pair, seen: str, kind: str) -> InvalidValue:

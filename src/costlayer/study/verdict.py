@@ -60,6 +60,7 @@ def verdict(records: list[dict[str, Any]], pairs: list[str], advised: str, metri
         "ranking": found,
         "difference": difference,
         "larger_than_spread": bool(spreads) and difference > max(spreads),
+        "chance": _chance(finals, best, metric),
         "speed": speed(records, pairs, best["pair"], metric, shared or seeds),
         "starved": starvation(records, pairs),
     }
@@ -114,31 +115,39 @@ def _sentence(record: dict[str, Any], partial: bool, seeds: int) -> str:
     over = f"over {seeds} seeds" if seeds > 1 else "over one seed"
     parts = ["The study was interrupted before every pair had finished a seed."] if partial else []
     if len(record["ranking"]) == 1:
-        parts.append(f"{best['pair']} reached a test {title} of {best['mean']:.4g} {over}; nothing to compare it with.")
+        parts.append(
+            f"{best['pair']} reached a test {title} of {figure(best['mean'])} {over}; nothing to compare it with."
+        )
         return " ".join(parts)
     second = record["ranking"][1]
     if record["difference"] == 0:
-        parts.append(f"{best['pair']} and {second['pair']} tied: a test {title} of {best['mean']:.4g} {over}.")
+        parts.append(f"{best['pair']} and {second['pair']} tied: a test {title} of {figure(best['mean'])} {over}.")
     else:
         better = "above" if record["higher_is_better"] else "below"
         parts.append(
-            f"{best['pair']} won: a test {title} of {best['mean']:.4g} {over}, {record['difference']:.2g} {better} "
-            f"{second['pair']} ({second['mean']:.4g})."
+            f"{best['pair']} won: a test {title} of {figure(best['mean'])} {over}, "
+            f"{figure(record['difference'], 2)} {better} {second['pair']} ({figure(second['mean'])})."
         )
         spreads = [entry["spread"] for entry in (best, second) if entry["spread"] is not None]
+        spread, chance = figure(max(spreads, default=0.0), 2), record["chance"] or 0.0
         if not spreads:
             parts.append("One seed cannot show whether that is more than chance: use more with --seeds.")
-        elif record["larger_than_spread"]:
-            parts.append(f"That is larger than the spread between seeds ({max(spreads):.2g}).")
+        elif not record["larger_than_spread"]:
+            parts.append(f"That is not larger than the spread between seeds ({spread}): no clear winner.")
+        elif record["difference"] <= chance:
+            parts.append(
+                f"That is larger than the spread between seeds ({spread}), but not than chance in so few test rows "
+                f"(± {figure(chance, 2)}): no clear winner."
+            )
         else:
-            parts.append(f"That is not larger than the spread between seeds ({max(spreads):.2g}): no clear winner.")
+            parts.append(f"That is larger than the spread between seeds ({spread}).")
     advised, names = record["advised"], [entry["pair"] for entry in record["ranking"]]
     if advised == best["pair"]:
         parts.append("It is the pair that `choose` named.")
     elif advised in names:
         place = names.index(advised)
         behind = abs(best["mean"] - record["ranking"][place]["mean"])
-        parts.append(f"`choose` named {advised}, which came {_place(place)}, {behind:.2g} behind.")
+        parts.append(f"`choose` named {advised}, which came {_place(place)}, {figure(behind, 2)} behind.")
     else:
         parts.append(f"`choose` named {advised}, which was not studied.")
     return " ".join(parts)
@@ -162,6 +171,25 @@ def _remark(record: dict[str, Any]) -> str:
         title = _TITLE[record["metric"]]
         remark += f" Epochs to a validation {title} of {record['speed']['level']:.3g}: {', '.join(late)}."
     return remark
+
+
+def _chance(finals: dict[tuple[str, int], dict[str, Any]], best: dict[str, Any], metric: str) -> float | None:
+    """The standard error of a share of right answers that comes from the number of test rows; None for numbers."""
+    counts = [
+        final["confusion"] for (pair, _), final in finals.items() if pair == best["pair"] and final.get("confusion")
+    ]
+    if metric != "accuracy" or not counts:
+        return None
+    return (best["mean"] * (1 - best["mean"]) / max(1, sum(map(sum, counts[0])))) ** 0.5
+
+
+def figure(x: float, digits: int = 4) -> str:
+    """A number to some digits, without an exponent where people would not write one.
+
+    >>> figure(0.97271), figure(123.4, 2), figure(0.0073, 2)
+    ('0.9727', '123', '0.0073')
+    """
+    return f"{x:,.0f}" if 10**digits / 10 <= abs(x) < 1e9 else f"{x:.{digits}g}"
 
 
 def _place(index: int) -> str:

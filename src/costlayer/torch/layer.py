@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from costlayer import evaluate as front
 from costlayer.catalogue import pair as as_pair
 from costlayer.constant import constant
-from costlayer.errors import InvalidType, InvalidValue, UnsupportedDerivative, nearest
+from costlayer.errors import InvalidType, UnsupportedDerivative
 from costlayer.pair import Pair
 
 
@@ -58,15 +57,7 @@ class CostLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.pair = as_pair(pair, **parameters)
-        if reduction not in front.REDUCTIONS:
-            known = ", ".join(front.REDUCTIONS)
-            raise InvalidValue(
-                "reduction", repr(reduction), f"one of {known}", nearest(str(reduction), front.REDUCTIONS)
-            )
-        if not (isinstance(label_smoothing, Real) and 0.0 <= label_smoothing < 1.0):
-            raise InvalidValue("label_smoothing", repr(label_smoothing), "a number in [0, 1)")
-        if empty not in front.EMPTY:
-            raise InvalidValue("empty", repr(empty), "one of " + ", ".join(front.EMPTY))
+        front.check_options(reduction, empty, label_smoothing, ignore_index)
         self.reduction, self.ignore_index = reduction, ignore_index
         self.label_smoothing, self.empty = label_smoothing, empty
         _refuse_gradient(class_weight, "class_weight")
@@ -300,5 +291,5 @@ def _array(tensor: Any, name: str) -> np.ndarray:
         return np.asarray(tensor)
     if tensor.device.type != "cpu":
         raise InvalidType(name, f"a tensor on {tensor.device}", "one on the CPU, where z is", "Move it: .cpu().")
-    tensor = tensor.detach()
+    tensor = tensor.detach().resolve_neg()
     return (tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor).numpy()
