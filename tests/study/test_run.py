@@ -368,7 +368,7 @@ def test_a_run_that_another_process_is_writing_is_left_alone(tmp_path):
 
 
 def test_a_difference_that_few_test_rows_cannot_show_is_no_win():
-    """Nine against eight right of ten: 0.1 apart, with a standard error of √(0.9 · 0.1 / 10) = 0.095 … and 0.05 is less."""
+    """18 against 17 right of 20 are 0.05 apart; the standard error is √(0.9 · 0.1 / 20) = 0.067."""
     records = []
     for pair, right in (("a+x", 18), ("b+y", 17)):
         for seed in (0, 1):

@@ -225,8 +225,8 @@ def ranking(run: Run, names: Names) -> str:
         f'<p class="reference">Test rows{", mean ± standard deviation over the seeds" if several else ""}; '
         "the best in each column is bold."
         + (
-            " Starved: of the outputs wrong by more than half during training, validation rows, the share that sent back "
-            "under 1\u202f% of their error."
+            " Starved: of the outputs wrong by more than half during training, on validation rows, the share that sent "
+            "back under 1\u202f% of their error."
             if starved
             else ""
         )

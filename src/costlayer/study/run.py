@@ -25,6 +25,7 @@ from lightning_fabric import Fabric
 import costlayer as cl
 from costlayer.catalogue import starvation
 from costlayer.errors import InvalidValue
+from costlayer.evaluate import predict_and_gain
 from costlayer.files import write_whole
 from costlayer.report import write_report
 from costlayer.study import measure
@@ -241,9 +242,10 @@ def _about(pair: cl.Pair) -> dict[str, Any]:
         for name in ("summary", "formula", "derivative", "formula_latex", "derivative_latex", "reference")
     }
     if not pair.row:
-        z, step = np.linspace(-10, 10, 81), 1e-4
-        gain = (cl.predict(pair, z + step) - cl.predict(pair, z - step)) / (2 * step)
-        about["curve"] = {"z": z.tolist(), "v": cl.predict(pair, z).tolist(), "gain": gain.tolist()}
+        reach = 100 if np.isfinite([pair.range.low, pair.range.high]).all() else 10  # beyond, exp dwarfs what is seen
+        z = np.linspace(-reach, reach, 8 * reach + 1)
+        v, gain = predict_and_gain(pair, z)
+        about["curve"] = {"z": z.tolist(), "v": v.tolist(), "gain": np.asarray(gain).tolist()}
     return about
 
 
