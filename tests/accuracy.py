@@ -75,7 +75,9 @@ def sizes(pair: Pair, v, y, dtype):
 
 
 def composed(pair: Pair, z, y, v, dtype):
-    """A composition loses what rounding its prediction v loses."""
+    """A composition loses what rounding its prediction v loses: everything, where v is beyond the largest number."""
+    if abs(v) > mp.mpf(float(np.finfo(dtype).max)):
+        return mp.inf, mp.inf, mp.inf
     value, slope, curve = sizes(pair, v, y, dtype)
     _, gain, bend = truth.differences(lambda x: truth.predict(pair, x), z)
     turn = abs(bend) + gain if bend else 0  # piecewise linear activations bend by exactly nothing
