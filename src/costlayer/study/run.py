@@ -243,7 +243,7 @@ def _about(pair: cl.Pair) -> dict[str, Any]:
     }
     if not pair.row:
         reach = 100 if np.isfinite([pair.range.low, pair.range.high]).all() else 10  # beyond, exp dwarfs what is seen
-        z = np.linspace(-reach, reach, 8 * reach + 1)
+        z = reach * np.sinh(np.linspace(-4, 4, 121)) / np.sinh(4)  # densest around 0, where the curve bends
         v, gain = predict_and_gain(pair, z)
         about["curve"] = {"z": z.tolist(), "v": v.tolist(), "gain": np.asarray(gain).tolist()}
     return about
