@@ -65,7 +65,35 @@ def main() -> None:
     )
     z, y = torch.zeros(2, 3), torch.tensor([0, 7])
     rows.append(["class 7 of 3", _loss(softmax, z, y), _loss(F.cross_entropy, z, y), "an error that says where"])
+    rows += _starving() + _padding()
     report("behaviour", "Where losses usually go wrong", ["case, float32", "costlayer", "torch", "truth"], rows)
+
+
+def _starving() -> list[list[str]]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        CostLayer("sigmoid+mse")
+        said = str(caught[0].message)
+        F.mse_loss(torch.sigmoid(torch.tensor([5.0])), torch.zeros(1))
+        silent = "silent" if len(caught) == 1 else "warns"
+    try:
+        CostLayer("identity+cross_entropy")
+        refused = "accepted"
+    except ValueError as error:
+        refused = f"{type(error).__name__}: {error}"
+    with torch.no_grad():
+        clamped = F.nll_loss(torch.tensor([[0.2, 0.3]]), torch.tensor([0])).item()
+    return [
+        ["sigmoid with squared error, z = 5, y = 0", said, silent, "gain 0.00665"],
+        ["cross entropy of raw scores", refused, f"nll_loss answers {clamped:.3g}", "not a cost"],
+    ]
+
+
+def _padding() -> list[list[str]]:
+    z, y, weight = torch.tensor([0.5, math.nan]), torch.tensor([1.0, 0.0]), torch.tensor([1.0, 0.0])
+    ours = CostLayer("sigmoid+cross_entropy", reduction="sum")(z, y, weight).item()
+    theirs = F.binary_cross_entropy_with_logits(z, y, weight, reduction="sum").item()
+    return [["NaN in an example of weight 0: summed loss", f"{ours:.3g}", f"{theirs:.3g}", "0.474"]]
 
 
 def _loss(loss, z, y) -> str:
