@@ -123,6 +123,10 @@ def test_a_study_from_start_to_predictions(tables, tmp_path):
     run("study", tables / "good.csv", "-t", "price", "--kind", "real", *options, "--overwrite")
     again = run("study", tables / "good.csv", "-t", "price", "--kind", "real", *options, "--resume")
     assert "finished already" in again.stdout
+    by_name = run("study", "--resume", "--runs", tmp_path, "--name", "first")  # the rest is as it was
+    assert "finished already" in by_name.stdout
+    other = run("study", "--resume", "--runs", tmp_path, "--name", "first", "--epochs", "3", code=2)
+    assert "epochs 3" in other.stderr
     out = tmp_path / "out.csv"
     done = run("predict", tmp_path / "first", tables / "good.csv", "-o", out)
     assert done.stdout == ""
@@ -137,6 +141,7 @@ def test_choose_names_a_pair(tables):
 
 def test_explain_and_pairs(tmp_path):
     assert "sigmoid+mse" in run("pairs").stdout
+    assert "delta = 2" in run("explain", "identity+huber:delta=2").stdout
     assert "0.9933" in run("explain", "sigmoid+mse").stdout
     run("explain", "sigmoid+mse", "--html", tmp_path / "pair.html", "--png", tmp_path / "pair.png")
     assert "<html" in (tmp_path / "pair.html").read_text(encoding="utf-8")

@@ -97,6 +97,7 @@ def _root(
 
 @_command
 def study(
+    context: typer.Context,
     data: _Data = "digits",
     target: _Target = None,
     pairs: Annotated[
@@ -142,26 +143,40 @@ def study(
     """
     console = Console()
     with console.status("Reading the data") if console.is_terminal else _Quiet():
+        from costlayer.study.folder import RunFolder
         from costlayer.study.progress import Lines, Live
         from costlayer.study.run import study as run
+        from costlayer.study.table import run_name
         from costlayer.study.train import Settings
 
-        settings = Settings(
-            hidden=_widths(hidden),
-            activation=activation,
-            optimizer=optimizer,
-            epochs=epochs,
-            batch_size=batch_size,
-            seeds=seeds,
-            patience=patience,
-            accelerator=accelerator,
-            precision=precision,
-        )
+        given: dict[str, Any] = {
+            "hidden": _widths(hidden),
+            "activation": activation,
+            "optimizer": optimizer,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "seeds": seeds,
+            "patience": patience,
+            "accelerator": accelerator,
+            "precision": precision,
+        }
+        named = [text.strip() for text in pairs.split(",") if text.strip()] if pairs is not None else None
+        if resume:  # what is not said again is as it was
+            silent = {option for option in context.params if _unsaid(context, option)}
+            kept = RunFolder(runs / (name or run_name(data))).read_config()
+            given |= {option: kept["settings"][option] for option in given if option in silent}
+            data = kept["data"]["source"] if "data" in silent else data
+            target = kept["data"]["target"] if "target" in silent else target
+            named = kept["pairs"] if "pairs" in silent else named
+            if "kind" in silent and kept["advice"]["seen"].get("kind_given"):
+                kind = kept["data"]["kind"]
+        given["hidden"] = tuple(given["hidden"])
+        settings = Settings(**given)
     outcome = run(
         data,
         target,
         kind=kind,
-        pairs=[text.strip() for text in pairs.split(",") if text.strip()] if pairs is not None else None,
+        pairs=named,
         settings=settings,
         name=name,
         runs=runs,
@@ -291,6 +306,11 @@ class _Quiet:
     def __enter__(self) -> None: ...
 
     def __exit__(self, *_: object) -> None: ...
+
+
+def _unsaid(context: typer.Context, option: str) -> bool:
+    source = context.get_parameter_source(option)
+    return source is None or source.name == "DEFAULT"
 
 
 def _widths(text: str) -> tuple[int, ...]:

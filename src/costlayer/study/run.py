@@ -262,7 +262,7 @@ def _check_same(before: dict[str, Any], now: dict[str, Any]) -> str:
                 "--resume",
                 "other data than the run was begun with" if name == "hash" else f"{what} {_shown(new)}",
                 "the same" if name == "hash" else f"{what} {_shown(old)}, as the run was begun with",
-                "Repeat the first command with --resume added, or begin anew with --overwrite or another --name.",
+                "Leave that option out to go on, or begin anew with --overwrite or another --name.",
             )
     return before["created"]
 
