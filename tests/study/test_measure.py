@@ -123,3 +123,10 @@ def test_snapshot_bins_by_hand():
     assert error["gain"][10] == pytest.approx(0.3 / 0.51)
     assert error["delta"][5] is None
     assert error["edges"][10] == 0.5
+
+
+def test_the_log_odds_of_a_softmax_keep_their_digits():
+    """By hand: two scores are ahead of each other by their difference; of three equal ones each is behind by ln 2."""
+    found = measure.log_odds(np.array([[80.0, 0.0], [0.0, 3.0]], np.float32))
+    np.testing.assert_allclose(found, [[80.0, -80.0], [-3.0, 3.0]], rtol=1e-15)
+    np.testing.assert_allclose(measure.log_odds(np.full((1, 3), 7.0)), -np.log(2), rtol=1e-14)

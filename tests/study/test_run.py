@@ -63,7 +63,7 @@ def test_config(iris):
     z, v, gain = (np.array(curve[name]) for name in ("z", "v", "gain"))
     np.testing.assert_allclose(v, 1 / (1 + np.exp(-z)), rtol=1e-12)
     np.testing.assert_allclose(gain, v * (1 - v), rtol=1e-6, atol=1e-12)
-    assert "curve" not in config["formulas"]["softmax+mse"]
+    assert config["formulas"]["softmax+mse"]["curve"] == curve  # along how far a score is ahead of the others
 
 
 def test_records(iris):

@@ -332,7 +332,7 @@ def scores_on_curve(run: Run, names: Names, pair: str) -> go.Figure | None:
         )
     padding = 0.03 * (high - low)
     low, high = low - padding, high + padding
-    drawn = figure(traces, "score z")
+    drawn = figure(traces, "score less the others" if pair.startswith("softmax+") else "score z")
     drawn.update_xaxes(range=[low, high], nticks=8)
     drawn.update_yaxes(range=[0, 1.12], showticklabels=False, showgrid=False)
     drawn.update_layout(margin={"l": 14, "r": 14})

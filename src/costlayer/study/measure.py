@@ -153,8 +153,12 @@ def starved(encoding: Encoding, y: np.ndarray, v: np.ndarray, delta: np.ndarray)
 
 
 def snapshot(encoding: Encoding, y: np.ndarray, z: np.ndarray, v: np.ndarray, delta: np.ndarray) -> dict[str, Any]:
-    """Where the scores lie, and how much of each error reaches them: `scores` and `error` of a snapshot record."""
-    counts, edges = np.histogram(z.astype(np.float64), bins=40)
+    """Where the scores lie, and how much of each error reaches them: `scores` and `error` of a snapshot record.
+
+    One score of a softmax says nothing by itself; in its place stands what it is ahead of the others, the log-odds of
+    its output, of which the output is the sigmoid.
+    """
+    counts, edges = np.histogram(log_odds(z) if encoding.index else z.astype(np.float64), bins=40)
     error, size = encoding.error(v, y).ravel(), np.abs(delta.astype(np.float64)).ravel()
     bins = 20
     at = np.minimum(error / encoding.span * bins, bins - 1).astype(np.int64)
@@ -171,3 +175,21 @@ def snapshot(encoding: Encoding, y: np.ndarray, z: np.ndarray, v: np.ndarray, de
             "count": count.tolist(),
         },
     }
+
+
+def log_odds(z: np.ndarray) -> np.ndarray:
+    """ln(v / (1 − v)) of each softmax output: its score less the logsumexp of the others, float64 (N, K).
+
+    >>> log_odds(np.array([[1.0, 0.0]]))
+    array([[ 1., -1.]])
+    """
+    z = z.astype(np.float64)
+    best = z.argmax(axis=1)[:, None]
+    rest = z.copy()
+    np.put_along_axis(rest, best, -np.inf, axis=1)
+    top, rest = np.take_along_axis(z, best, axis=1), np.logaddexp.reduce(rest, axis=1)[:, None]
+    log_v = z - np.logaddexp(top, rest)
+    with np.errstate(divide="ignore"):
+        odds = log_v - np.log1p(-np.exp(log_v))
+    np.put_along_axis(odds, best, top - rest, axis=1)  # where 1 − v has no digits
+    return odds

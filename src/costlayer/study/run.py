@@ -23,7 +23,7 @@ import torch
 from lightning_fabric import Fabric
 
 import costlayer as cl
-from costlayer.catalogue import starvation
+from costlayer.catalogue import build, starvation
 from costlayer.errors import InvalidValue
 from costlayer.evaluate import predict_and_gain
 from costlayer.files import write_whole
@@ -236,16 +236,17 @@ def _fitting(
 
 
 def _about(pair: cl.Pair) -> dict[str, Any]:
-    """A pair's formulas, and its activation's curve where one score makes one prediction."""
+    """A pair's formulas, and its activation's curve."""
     about: dict[str, Any] = {
         name: getattr(pair, name)
         for name in ("summary", "formula", "derivative", "formula_latex", "derivative_latex", "reference")
     }
-    if not pair.row:
-        reach = 100 if np.isfinite([pair.range.low, pair.range.high]).all() else 10  # beyond, exp dwarfs what is seen
-        z = reach * np.sinh(np.linspace(-4, 4, 121)) / np.sinh(4)  # densest around 0, where the curve bends
-        v, gain = predict_and_gain(pair, z)
-        about["curve"] = {"z": z.tolist(), "v": v.tolist(), "gain": np.asarray(gain).tolist()}
+    # A softmax output is the sigmoid of how far its score is ahead of the others: see measure.snapshot.
+    curved = build("sigmoid+cross_entropy", {}) if pair.row else pair
+    reach = 100 if np.isfinite([curved.range.low, curved.range.high]).all() else 10  # beyond, exp dwarfs what is seen
+    z = reach * np.sinh(np.linspace(-4, 4, 121)) / np.sinh(4)  # densest around 0, where the curve bends
+    v, gain = predict_and_gain(curved, z)
+    about["curve"] = {"z": z.tolist(), "v": v.tolist(), "gain": np.asarray(gain).tolist()}
     return about
 
 
