@@ -418,7 +418,9 @@ def starved(run: Run, names: Names) -> Section | None:
         "The share of outputs that are wrong by more than half while under 1\u202f% of their error reaches the "
         "network. It should be 0.",
         shows,
-        legend(names, list(peak)) + plot(views, 280, "Share of starved outputs over epochs"),
+        legend(names, list(peak))
+        + (selector("Show", [v.name for v in views]) if len(views) > 1 else "")
+        + plot(views, 280, "Share of starved outputs over epochs"),
     )
 
 
