@@ -34,7 +34,6 @@ from costlayer.formula import FUNCTIONS, indexed, latex, mentions, renamed, text
         ("sum(a + b, k)", "Σ_k (a + b)", r"\sum_{k} \left(a + b\right)"),
         ("sum(a[k], k)*b[k]", "(Σ_k a_k)·b_k", r"\left(\sum_{k} a_{k}\right) \, b_{k}"),
         ("where(z > 0, z, alpha)", "{z if z > 0, else α}", None),
-        ("sigma(z)", "σ(z)", r"\sigma\left(z\right)"),
         ("max(-delta, v)", "max(−delta, v)", r"\max\left(-\mathrm{delta}, v\right)"),
         ("v == 1", "v = 1", "v = 1"),
     ],

@@ -86,6 +86,7 @@ def test_every_warning_names_a_pair_that_exists_and_does_not_starve(pair):
         ("leakyrelu+mse", "'leaky_relu'"),
         ("sigmoid-cross_entropy", "'sigmoid+cross_entropy'"),
         ("sigmoid+cross_entropy+mse", "'sigmoid+cross_entropy'"),
+        ("Sigmoid+MSE", "'sigmoid'"),
     ],
 )
 def test_an_unknown_name_suggests_the_nearest(name, suggested):

@@ -55,6 +55,7 @@ def nearest(name: str, known: Iterable[object]) -> str:
     import difflib
 
     names = sorted(map(str, known))
-    if close := difflib.get_close_matches(str(name), names, n=3, cutoff=0.5):
-        return "Did you mean " + " or ".join(map(repr, close)) + "?"
+    folded = {each.casefold(): each for each in names}
+    if close := difflib.get_close_matches(str(name).casefold(), folded, n=3, cutoff=0.5):
+        return "Did you mean " + " or ".join(repr(folded[each]) for each in close) + "?"
     return "Known: " + ", ".join(names[:40]) + (f" and {len(names) - 40} more." if len(names) > 40 else ".")

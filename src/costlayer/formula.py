@@ -10,8 +10,8 @@ Notation: `+ - * / **`, comparisons, indices `z[j]`, and the functions of `FUNCT
 import ast
 from abc import ABC, abstractmethod
 
-FUNCTIONS = ("abs", "exp", "ln", "max", "min", "sigma", "sign", "softplus", "sum", "tanh", "where")
-_GREEK = {"alpha": "α", "beta": "β", "gamma": "γ", "sigma": "σ"}
+FUNCTIONS = ("abs", "exp", "ln", "max", "min", "sign", "sum", "tanh", "where")
+_GREEK = {"alpha": "α"}
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _COMPARE = {
     ast.Lt: ("<", "<"),
@@ -148,7 +148,7 @@ class _Text(_Style):
             return f"Σ_{drawn[1]} {self.wrapped(arguments[0], _PRODUCT)}", _SIGMA
         if name == "where":
             return f"{{{drawn[1]} if {drawn[0]}, else {drawn[2]}}}", _ATOM
-        return f"{_GREEK.get(name, name)}({', '.join(drawn)})", _ATOM
+        return f"{name}({', '.join(drawn)})", _ATOM
 
 
 class _Latex(_Style):
@@ -183,9 +183,7 @@ class _Latex(_Style):
             case "where":
                 rows = rf"{drawn[1]} & \text{{if }} {drawn[0]} \\ {drawn[2]} & \text{{else}}"
                 return rf"\begin{{cases}} {rows} \end{{cases}}", _ATOM
-            case "sigma":
-                head = r"\sigma"
-            case "sign" | "softplus":
+            case "sign":
                 head = rf"\mathrm{{{name}}}"
             case _:
                 head = f"\\{name}"

@@ -107,7 +107,10 @@ def predict(
     predictions = predictor(frame)
     for column, values in predictor.preparation.unknown(frame).items():
         shown = ", ".join(repr(value) for value in list(values)[:5]) + (", ..." if len(values) > 5 else "")
-        note(f"Column {column!r}: {sum(values.values()):,} rows hold categories unknown in training ({shown}).")
+        note(
+            f"Column {column!r}: {sum(values.values()):,} rows hold categories unknown in training ({shown}); "
+            "they count as rare ones, or as none of the known where training had no rare ones."
+        )
     if unused := predictor.preparation.unused(frame):
         note(f"Not used, for training had no such columns: {', '.join(map(repr, unused))}.")
     content = io.BytesIO()
