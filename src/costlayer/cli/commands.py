@@ -293,11 +293,20 @@ def bench(
         raise InvalidValue(
             "bench", f"no scripts in {str(folder.resolve())!r}", "a checkout of costlayer", "Run it in the checkout."
         )
-    for name in names or known:
+    for name in names or ():
         if name not in known:
             raise InvalidValue("bench", repr(name), "the name of a benchmark", nearest(name, known))
-    # each in a process of its own, as if it had been called by itself
-    return max(subprocess.run([sys.executable, str(known[name])], check=False).returncode for name in names or known)
+    failed = []
+    for name in names or known:
+        # in a process of its own, as if it had been called by itself
+        running = subprocess.Popen([sys.executable, str(known[name])])
+        try:
+            code = running.wait()
+        except KeyboardInterrupt:
+            running.wait()  # Ctrl-C reached it too, and it keeps what it has measured
+            raise
+        failed += [name] if code else []
+    return _say(f"Failed: {', '.join(failed)}.", 1) if failed else 0
 
 
 class _Quiet:

@@ -1,0 +1,92 @@
+"""The same bits whatever the threads, the strides and the place in memory: and what that costs."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from _measure import Results, figure, interleaved, ratio
+from _speed import IN_TORCH, THREADS, data, label, set_threads
+from torch import Tensor
+
+from costlayer.torch import CostLayer
+
+CASES = [("sigmoid+cross_entropy", (4096, 4099)), ("softmax+cross_entropy", (65536, 251))]
+NOTES = (
+    f"float32, mean reduction, {THREADS} threads unless said otherwise; widths that fill no vector evenly. The same "
+    "bits: loss and gradient equal those of contiguous scores, bit for bit. Times are medians of interleaved runs, in "
+    "brackets against contiguous scores of the same library. Part of a batch: the last third of the examples alone, "
+    "`reduction='none'`, against their part of the whole batch, so that they fall elsewhere in vectors, blocks and "
+    "threads."
+)
+
+
+def main() -> None:
+    with Results("reproducible", "The same bits in any order", NOTES, len(CASES)) as results:
+        for pair, shape in CASES:
+            results.begin(pair)
+            rows = results.table(
+                ["scores", "same bits, costlayer", "same bits, torch eager", "costlayer, ms", "torch eager, ms"],
+                f"{pair}, {label(shape)}",
+            )
+            found = {name: _measure(*losses, pair, shape) for name, losses in _losses(pair).items()}
+            for case in found["ours"]:
+                ours, eager = found["ours"][case], found["eager"][case]
+                same, seconds = ({"ours": ours[n], "eager": eager[n]} for n in (0, 1))
+                results.cases.append({"pair": pair, "case": case, "same": same, "seconds": seconds})
+                times = (
+                    "—" if s is None else f"{figure(s, 1e3)} ({figure(ratio(s, found[name]['contiguous'][1]))}×)"
+                    for name, (_, s) in (("ours", ours), ("eager", eager))
+                )
+                rows.append([case, *("yes" if same else "no" for same in (ours[0], eager[0])), *times])
+
+
+def _losses(pair: str) -> dict[str, tuple[Callable, Callable]]:
+    """The mean, and the cost of each example."""
+    return {
+        "ours": (CostLayer(pair), CostLayer(pair, reduction="none")),
+        "eager": (IN_TORCH[pair], partial(IN_TORCH[pair], reduction="none")),
+    }
+
+
+def _measure(loss: Callable, each: Callable, pair: str, shape: tuple[int, ...]) -> dict[str, tuple[bool, float | None]]:
+    """For each case whether the bits are the same, and the seconds of a step."""
+    z, y = data(pair, shape)
+    z = z.detach()
+    elsewhere = torch.empty(z.numel() + 1)[1:].view(shape).copy_(z)
+    spread = torch.empty(shape[0], 2 * shape[1])[:, ::2].copy_(z)
+    layouts = {
+        "contiguous": z,
+        "one element further in memory": elsewhere,
+        "transposed in memory": z.T.contiguous().T,
+        "every second of more": spread,
+    }
+    set_threads(THREADS)
+    value, delta = _step(loss, z, y)
+    same = {
+        name: torch.equal(value, v) and torch.equal(delta, d)
+        for name, (v, d) in ((name, _step(loss, given, y)) for name, given in layouts.items())
+    }
+    seconds = interleaved(
+        {name: lambda given=given: _step(loss, given, y) for name, given in layouts.items()}, budget=4.0
+    )
+    found = {name: (same[name], seconds[name]) for name in layouts}
+    set_threads(1)
+    v, d = _step(loss, z, y)
+    alone = interleaved({"alone": lambda: _step(loss, z, y)}, budget=2.0)["alone"]
+    found["contiguous, one thread"] = torch.equal(value, v) and torch.equal(delta, d), alone
+    set_threads(THREADS)
+    third = shape[0] // 3
+    whole, part = _step(each, z, y), _step(each, z[-third:], y[-third:])
+    found["part of a batch"] = all(torch.equal(a[-third:], b) for a, b in zip(whole, part, strict=True)), None
+    return found
+
+
+def _step(loss: Callable, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    z = z.detach().requires_grad_()
+    value = loss(z, y)
+    (delta,) = torch.autograd.grad(value, z, torch.ones_like(value))
+    return value.detach(), delta
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""docs/speed.md says what benchmarks/results hold, and the benchmarks keep what they measured."""
+
+import importlib.util
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location(f"loaded_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def speed():
+    return load(ROOT / "docs" / "speed.py")
+
+
+@pytest.fixture
+def measure(monkeypatch, tmp_path):
+    module = load(BENCHMARKS / "_measure.py")
+    monkeypatch.setattr(module, "RESULTS", tmp_path)
+    return module
+
+
+def test_page_is_what_the_results_make_now(speed):
+    text = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+    assert text == speed.page(speed.results()), "docs/speed.md is stale: run `make docs`"
+
+
+def test_figures_are_of_these_results(speed):
+    image = pytest.importorskip("PIL.Image")
+    found = speed.results()
+    for name in speed.FIGURES.keys() & found.keys():
+        with image.open(ROOT / "docs" / "figures" / f"{name}.png") as figure:
+            assert figure.text["Comment"] == speed.digest(found[name]), f"{name}.png is stale: run `make docs`"
+
+
+CASES = [
+    {"pair": "a+b", "size": 100, "seconds": {"ours": 2.0, "eager": 1.0, "compile": None}},
+    {"pair": "a+b", "size": 1000, "seconds": {"ours": 2.0, "eager": 8.0, "compile": 3.0}},
+    {"pair": "a+b", "size": 10000, "seconds": {"ours": 2.0, "eager": 4.0, "compile": 3.0}},
+]
+
+
+def test_sentences_say_what_the_numbers_say(speed):
+    assert speed.span(CASES, "eager", "ours") == "0.500 to 4.00"
+    assert speed.faster_from(CASES, "eager") == "faster than torch eager from 1,000 scores on"
+    assert speed.faster_from(CASES[1:], "eager") == "faster than torch eager at every size"
+    assert speed.faster_from(CASES[:1], "eager") == "not faster than torch eager at the largest size"
+    lost = speed.slower({"growth": {"cases": CASES}})
+    assert lost.startswith("In 1 of the 5 comparisons")
+    assert "growth, than torch eager: a+b 100 (2.00 times as long)" in lost
+    assert "none of the 4" in speed.slower({"growth": {"cases": CASES[1:]}})
+
+
+def test_a_missed_bound_is_listed(speed, measure):
+    results = measure.Results("demo", "Demo")
+    assert results.bound("case", "what", 1.5, 1.8) == "1.50 (≤ 1.8)"
+    assert "missed" in results.bound("case", "what", 1.5, 1.8, least=True)
+    assert results.bound("case", "what", None, 1.8) == "—"
+    said = speed.bounds({"demo": {"bounds": results.bounds}})
+    assert said.startswith("1 of 2 bounds are met")
+    assert "- case, what: 1.50; at least 1.8 was set" in said
+    assert speed.bounds({"demo": {"bounds": results.bounds[:1]}}) == "All 1 bounds are met."
+
+
+def test_page_of_partial_results_says_so(speed):
+    found = {name: kept for name, kept in speed.results().items() if name != "pairs"}
+    assert "Not measured yet: `costlayer bench pairs`" in speed.page(found)
+    kept = {"day": "2026-01-01", "machine": "a machine", "whole": False}
+    assert "cases are missing: pairs" in speed.machine({"pairs": kept})
+    assert "missing" not in speed.machine({"pairs": kept | {"whole": True}})
+
+
+def test_medians_of_what_is_to_be_had(measure):
+    counts = {"a": 0, "b": 0}
+
+    def run(name):
+        counts[name] += 1
+        time.sleep(0.002 if name == "a" else 0.004)
+
+    seconds = measure.interleaved({"a": lambda: run("a"), "none": None, "b": lambda: run("b")}, runs=3)
+    assert seconds["none"] is None
+    assert 0.002 <= seconds["a"] < seconds["b"]
+    assert list(seconds) == ["a", "none", "b"]
+    assert counts["b"] >= 3
+
+
+@pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_results_are_kept(tmp_path, way):
+    script = f"""
+import sys, time
+sys.path.insert(0, {str(BENCHMARKS)!r})
+import _measure
+from pathlib import Path
+_measure.RESULTS = Path({str(tmp_path)!r})
+with _measure.Results("demo", "Demo", total=2) as results:
+    rows = results.table(["case"])
+    results.begin("first")
+    rows.append(["measured"])
+    results.cases.append({{"case": "first"}})
+    results.begin("second")
+    time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as running:
+        assert running.stderr is not None
+        while b"second" not in running.stderr.readline():
+            assert running.poll() is None
+        time.sleep(0.1)
+        running.send_signal(way)
+        assert running.wait() == 130
+    text = (tmp_path / "demo.md").read_text(encoding="utf-8")
+    assert "Interrupted" in text
+    assert "| measured |" in text
+    assert '"whole": false' in (tmp_path / "demo.json").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A checkout with two benchmarks, of which the first fails."""
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "breaks.py").write_text("raise SystemExit(3)\n")
+    (tmp_path / "benchmarks" / "works.py").write_text("print('measured', flush=True)\n")
+    (tmp_path / "benchmarks" / "_shared.py").write_text("raise AssertionError\n")
+    return tmp_path
+
+
+def bench(folder, *names):
+    paths = os.pathsep.join(filter(None, (str(ROOT / "src"), os.environ.get("PYTHONPATH"))))
+    return subprocess.run(
+        [sys.executable, "-m", "costlayer", "bench", *names],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_bench_goes_on_after_a_failure_and_says_so(checkout):
+    done = bench(checkout)
+    assert "measured" in done.stdout
+    assert re.search(r"Failed: breaks\.$", done.stderr, re.M)
+    assert done.returncode == 1
+    assert bench(checkout, "works").returncode == 0
+
+
+def test_bench_knows_every_name_before_it_runs_one(checkout):
+    done = bench(checkout, "works", "work")
+    assert done.returncode == 2
+    assert "measured" not in done.stdout
+    assert "works" in done.stderr
