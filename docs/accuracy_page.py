@@ -1,0 +1,405 @@
+"""Makes docs/accuracy.md and its figure from benchmarks/results/accuracy.json; `costlayer bench accuracy` calls it."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+DOCS = Path(__file__).parent
+RESULTS = DOCS.parent / "benchmarks" / "results" / "accuracy.json"
+FIGURE = DOCS / "figures" / "accuracy.png"
+QUANTITIES = {"value": "value", "delta": "δ", "curvature": "curvature"}
+# What is aimed at: by type the bound in units in the last place, and which of the two figures it is for.
+BOUNDS = {"float64": (4.0, "mixed"), "float32": (2.0, "mixed"), "float16": (2.0, "mixed"), "bfloat16": (2.0, "mixed")}
+SCALAR_BOUND = 2.0
+CLASS_BOUND = 4.0
+Table = tuple[str, str, list[str], list[list[str]], str]
+
+
+def main() -> None:
+    results = load()
+    (DOCS / "accuracy.md").write_text(page(results), encoding="utf-8")
+    FIGURE.write_bytes(figure(results))
+
+
+def load() -> dict:
+    return json.loads(RESULTS.read_text(encoding="utf-8"))
+
+
+# ---------------------------------------------------------------------------------------------------------- figures
+def units(x: float | None) -> str:
+    """A number of units as a table has it: 0.50, 12, 1.7e7, ∞."""
+    if x is None:
+        return "—"
+    if math.isinf(x):
+        return "∞"
+    if x >= 1000:
+        mantissa, _, exponent = f"{x:.1e}".partition("e")
+        return f"{mantissa}e{int(exponent)}"
+    return f"{x:.2f}" if x < 10 else f"{x:.0f}"
+
+
+def cell(entry: dict | None) -> str:
+    """Raw and mixed."""
+    return "—" if entry is None else f"{units(entry['raw'])} / {units(entry['mixed'])}"
+
+
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
+
+
+def outside(found: dict[str, dict], bound: float, which: str) -> dict[str, list[str]]:
+    """The pairs with a quantity beyond the bound, and the quantities."""
+    beyond = {}
+    for pair, entry in found.items():
+        over = [QUANTITIES[q] for q in QUANTITIES if q in entry and entry[q][which] > bound]
+        if over:
+            beyond[pair] = over
+    return beyond
+
+
+# ----------------------------------------------------------------------------------------------------------- tables
+def tables(results: dict) -> list[Table]:
+    """Every table as the benchmark prints it: file, title, header, rows, notes."""
+    made = [("accuracy", *summary(results))]
+    made += [(f"accuracy_{kind}", *pairs(results, kind)) for kind in results["pairs"]]
+    made += [("accuracy_scalar", *scalar(results)), ("accuracy_softmax", *classes(results))]
+    made += [(f"accuracy_beside_{kind}", *beside(results, kind)) for kind in results["others"]]
+    return [*made, ("accuracy_bitwise", *bitwise(results))]
+
+
+def summary(results: dict):
+    rows = []
+    for kind, found in results["pairs"].items():
+        bound, which = BOUNDS[kind]
+        beyond = outside(found, bound, which)
+        for quantity, title in QUANTITIES.items():
+            entries = {pair: entry[quantity] for pair, entry in found.items() if quantity in entry}
+            if entries:
+                raw, mixed = (max(entries, key=lambda p, f=f: entries[p][f]) for f in ("raw", "mixed"))
+                within = sum(title not in beyond.get(pair, []) for pair in entries)
+                rows.append(
+                    [
+                        kind,
+                        title,
+                        f"{units(entries[raw]['raw'])} ({raw})",
+                        f"{units(entries[mixed]['mixed'])} ({mixed})",
+                        units(max((e["ends"] for e in entries.values() if "ends" in e), default=None)),
+                        f"{within} of {len(entries)} within {bound:g} {which}",
+                    ]
+                )
+    header = [
+        "type",
+        "quantity",
+        "worst raw error, ulp",
+        "worst mixed error, ulp",
+        "worst raw error, y at an end",
+        "pairs within the bound",
+    ]
+    return "Accuracy: the worst of every pair", header, rows, ""
+
+
+def pairs(results: dict, kind: str):
+    found = results["pairs"][kind]
+    titles = [title for q, title in QUANTITIES.items() if any(q in entry for entry in found.values())]
+    rows = [
+        [pair, *(cell(entry.get(q)) for q, title in QUANTITIES.items() if title in titles), f"{entry['points']:,}"]
+        for pair, entry in found.items()
+    ]
+    header = ["pair", *(f"{title}: raw / mixed" for title in titles), "points"]
+    return f"Accuracy of every pair, {kind}, in ulp", header, rows, ""
+
+
+def scalar(results: dict):
+    rows = [
+        [
+            name,
+            units(entry["worst"]),
+            f"{entry['at']:.9g}",
+            "all 2^32" if entry["inputs"] == 1 << 32 else f"{entry['inputs']:,}",
+            f"{entry['reference']:.1e}",
+        ]
+        for name, entry in results["scalar"].items()
+    ]
+    header = ["function", "worst error, ulp", "at", "float32 numbers tried", "reference against mpmath, ulp"]
+    return "Accuracy of functions of one score, float32", header, rows, ""
+
+
+def words(results: dict):
+    kinds = list(results["words"])
+    names = list(dict.fromkeys(name for found in results["words"].values() for name in found))
+    rows = [[name, *(units(results["words"][kind].get(name, {}).get("raw")) for kind in kinds)] for name in names]
+    return ["function", *kinds], rows
+
+
+def classes(results: dict):
+    rows = []
+    for kind, found in results["classes"].items():
+        for case in found["costlayer"]:
+            number, which = case.split("|")
+            row = [kind, f"{int(number):,}", which]
+            for name in found:
+                entry = found[name][case]
+                row.append(" / ".join(units(entry[part]) for part in ("value", "true", "delta")))
+            rows.append(row)
+    names = list(next(iter(results["classes"].values())))
+    header = ["type", "classes", "rows", *names]
+    return (
+        "Accuracy of softmax+cross_entropy by classes: value / δ of the true class / worst δ, in ulp",
+        header,
+        rows,
+        "",
+    )
+
+
+def beside(results: dict, kind: str):
+    names = ["costlayer", *results["versions"]]
+    rows = []
+    for pair, found in results["others"][kind].items():
+        for quantity in ("value", "delta"):
+            row = [pair, QUANTITIES[quantity]]
+            for name in names:
+                entry = found.get(name)
+                if entry is None:
+                    row.append("—")
+                    continue
+                everywhere, usual = (
+                    entry["all"][quantity]["mixed"],
+                    entry["usual"] and entry["usual"][quantity]["mixed"],
+                )
+                row.append(units(everywhere) + ("" if usual is None else f" ({units(usual)})"))
+            rows.append(row)
+    title = (
+        f"Accuracy beside others, {kind}: worst mixed error in ulp over all scores (over |z| ≤ {results['usual']:g})"
+    )
+    return title, ["pair", "quantity", *names], rows, ""
+
+
+def bitwise(results: dict):
+    ways = list(next(iter(next(iter(results["bitwise"].values())).values())))
+    rows = []
+    for kind, found in results["bitwise"].items():
+        row = [kind]
+        for way in ways:
+            differing = [pair for pair, entry in found.items() if not entry[way]]
+            row.append(f"{len(found)} of {len(found)}" if not differing else "not: " + ", ".join(differing))
+        rows.append(row)
+    return "Pairs whose results are the same bit for bit", ["type", *ways], rows, ""
+
+
+def shown(x: str | float) -> str:
+    """A number as the page has it; infinities and NaN come as text."""
+    return {"inf": "∞", "-inf": "−∞", "nan": "NaN"}.get(f"{float(x):.4g}", f"{float(x) + 0.0:.4g}".replace("-", "−"))
+
+
+def limits(results: dict) -> tuple[list[list[str]], list[list[str]]]:
+    """The rows for pairs of one score and for softmax pairs."""
+    pointwise, rows = [], []
+    for entry in results["limits"]:
+        value, delta = entry["value"], entry["delta"]
+        if "scores" in entry:
+            scores = "(" + ", ".join(map(shown, entry["scores"])) + ")"
+            rows.append([entry["pair"], scores, shown(value), "(" + ", ".join(map(shown, delta)) + ")"])
+        else:
+            at = [f"{shown(a)}, {shown(b)}" for a, b in zip(value, delta, strict=True)]
+            pointwise.append([entry["pair"], shown(entry["y"]), *at])
+    return pointwise, rows
+
+
+# ------------------------------------------------------------------------------------------------------------- page
+def page(results: dict) -> str:
+    """docs/accuracy.md."""
+    pointwise, rows = limits(results)
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    reference = max(results["reference"].values())
+    parts = [
+        "# How accurate",
+        "<!-- Made by docs/accuracy_page.py from benchmarks/results/accuracy.json: run `costlayer bench accuracy`. -->",
+        "Every number on this page was measured by [benchmarks/accuracy.py](../benchmarks/accuracy.py); "
+        f"{results['date']}, {results['machine']}" + (f"; beside {versions}." if versions else "."),
+        f"![Errors of δ in float32, costlayer's and torch's]({FIGURE.relative_to(DOCS).as_posix()})",
+        curve_reading(results),
+        "## What is measured",
+        WHAT,
+        *(
+            [f"These figures are of a quick look: one in {results['thin']} of the scores."]
+            if results["thin"] > 1
+            else []
+        ),
+        f"The references themselves are within {reference:.1e} units of float64 of the printed formulas, taken to 1000 "
+        "digits (`reference` in the results, for every pair).",
+        "## Every pair",
+        markdown(*summary(results)[1:3]),
+        "\n".join(f"- {line}" for line in pair_reading(results)),
+        *(folded(f"{kind}: every pair", markdown(*pairs(results, kind)[1:3])) for kind in results["pairs"]),
+        "## One score, float32",
+        scalar_reading(results),
+        markdown(*scalar(results)[1:3]),
+    ]
+    if results["words"]:
+        parts += [
+            "The engine's own functions, over scores of every binade, stored in each type: worst error in ulp.",
+            markdown(*words(results)),
+        ]
+    parts += [
+        "## softmax+cross_entropy, 2 to 200,000 classes",
+        class_reading(results),
+        folded("value / δ of the true class / worst δ, raw, in ulp", markdown(*classes(results)[1:3])),
+        "## Beside others",
+        f"The same targets and references, and one in {results['fewer']} of the scores. The first figure is the worst "
+        "mixed error in ulp over all of these, the one in brackets that over |z| ≤ "
+        f"{results['usual']:g}; — where there is no such loss or the package was not installed. torch is its own loss "
+        "of raw scores where it has one, else its activation and then its cost; Optax is under JAX; scikit-learn's "
+        "losses are the private ones of its linear models and boosted trees.",
+        *(folded(kind, markdown(*beside(results, kind)[1:3])) for kind in results["others"]),
+        "## The same bits",
+        "The results of 1, 2, 3 and 5 threads; of contiguous and strided scores; of elements that start at another "
+        "place; and of batches of other sizes, compared bit for bit (for threads the summed value too). Pairs for "
+        "which all are the same:",
+        markdown(*bitwise(results)[1:3]),
+        "## At ±∞ and NaN",
+        "What the engine answers, value and δ, in float32; a test holds it to that.",
+        folded("pairs of one score", markdown(["pair", "y", "z = −∞", "z = ∞", "z = NaN"], pointwise)),
+        folded(
+            "softmax pairs, three classes, the first the true one", markdown(["pair", "scores", "value", "δ"], rows)
+        ),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+WHAT = """An **ulp**, a unit in the last place, is the distance between neighbouring numbers of the type at the exact
+result: 2⁻²³ of it or less in float32, 2⁻⁵² in float64, 2⁻¹⁰ in float16, 2⁻⁷ in bfloat16; below the smallest normal
+number it is the smallest subnormal. The best that any program can do everywhere is ½. Infinity counts as the power of
+two beyond the largest number, so that to overflow too early is an error; an answer that is no number counts as ∞.
+
+Two figures for everything:
+
+- **raw**: the distance to the exact result, in ulp of the exact result.
+- **mixed**: the distance to the nearest of the exact results for scores within 1 ulp of z and targets within 1 ulp of
+  y; a target at the end of its interval, or of the predictions', is taken as exact. Where a result crosses zero, as
+  v − y does at v = y, or jumps, as the slope of an absolute error does there, a program that rounds on its way cannot
+  keep the raw error bounded; the mixed one it can. It is looked for at the 512 points of the largest raw error, and at
+  512 more where that is largest less what one ulp of z makes.
+
+Scores come from every binade of the type, subnormal to huge, of both signs, and from around every score at which a way
+of computing may change its branch, saturate, overflow or underflow; targets lie at the ends and inside; and scores and
+targets are paired so that v − y, or the argument of a branch, is as near to nothing as the type allows. The exact
+results have 128 bits, by formulas written for that and not shared with costlayer. The value of a half is counted in
+units of the half, whatever the type it is returned in. Softmax pairs are measured on rows of 2 to 5 scores, in mpmath,
+and softmax+cross_entropy with class targets on rows of up to 200,000. Curvature is not measured for halves: the layer
+that takes them does not give it."""
+
+
+def folded(title: str, body: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
+
+
+def listed(beyond: dict[str, list[str]]) -> str:
+    return "; ".join(f"{pair} ({', '.join(quantities)})" for pair, quantities in beyond.items())
+
+
+def pair_reading(results: dict) -> list[str]:
+    """What the summary says, type by type, true for whatever was measured."""
+    lines = []
+    for kind, found in results["pairs"].items():
+        bound, which = BOUNDS[kind]
+        beyond = outside(found, bound, which)
+        if beyond:
+            lines.append(
+                f"**{kind}**: {len(found) - len(beyond)} of {len(found)} pairs keep within {bound:g} ulp ({which}) in "
+                f"all that was tried. Beyond it: {listed(beyond)}."
+            )
+        else:
+            lines.append(
+                f"**{kind}**: all {len(found)} pairs keep within {bound:g} ulp ({which}) in all that was tried."
+            )
+    return lines
+
+
+def scalar_reading(results: dict) -> str:
+    found = results["scalar"]
+    whole = [name for name, entry in found.items() if entry["inputs"] == 1 << 32]
+    beyond = [f"{name} ({units(e['worst'])})" for name, e in found.items() if e["worst"] > SCALAR_BOUND]
+    tried = {
+        True: "Each was tried on every one of the 4,294,967,296 float32 numbers, infinities and NaN too.",
+        False: f"{len(whole)} of {len(found)} were tried on every one of the 4,294,967,296 float32 numbers, the "
+        "others on a sample around the ends of every binade.",
+    }[len(whole) == len(found)]
+    held = (
+        f"Beyond {SCALAR_BOUND:g} ulp: {', '.join(beyond)}."
+        if beyond
+        else f"None is off by more than {SCALAR_BOUND:g} ulp."
+    )
+    return f"{tried} {held}"
+
+
+def class_reading(results: dict) -> str:
+    lines = [
+        "Rows of normal scores; sure and wrong by margins of 5 to 80; all scores equal; one score of up to 1e30; nine "
+        "of ten scores −∞. Errors are raw; where the difference d of two scores is itself rounded in the type, that "
+        "alone makes up to about d/2 ulp of exp(d)."
+    ]
+    for kind, found in results["classes"].items():
+        worst = {
+            name: max((max(entry.values()), case) for case, entry in cases.items()) for name, cases in found.items()
+        }
+        own, case = worst["costlayer"]
+        number, which = case.split("|")
+        inside = sum(max(entry.values()) <= CLASS_BOUND for entry in found["costlayer"].values())
+        others = "; ".join(f"{name} {units(off)}" for name, (off, _) in worst.items() if name != "costlayer")
+        lines.append(
+            f"- **{kind}**: {inside} of {len(found['costlayer'])} kinds of rows within {CLASS_BOUND:g} ulp; the worst, "
+            f"{units(own)} ulp, in rows of {int(number):,} classes ({which})."
+            + (f" Worst of the others: {others}." if others else "")
+        )
+    return "\n".join([lines[0], "", *lines[1:]])
+
+
+def curve_reading(results: dict) -> str:
+    said = []
+    for pair, curve in results["curves"].items():
+        most = {name: max(curve[name]) for name in ("costlayer", "torch")}
+        said.append(f"{pair}: at most {units(most['costlayer'])} ulp here, {units(most['torch'])} in torch")
+    return (
+        "Error of δ in float32. Left, sigmoid+cross_entropy under the target 1, along the score; right, "
+        "softmax+cross_entropy with 1000 classes, δ of the true class along its margin. "
+        "All digits are lost at the grey line, 2²⁴ ulp. "
+        + "; ".join(said) + "."
+    )  # fmt: skip
+
+
+def figure(results: dict) -> bytes:
+    """The two curves of errors, as PNG."""
+    import io
+
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    drawing, axes = plt.subplots(1, 2, figsize=(9.6, 3.4), sharey=True, layout="constrained")
+    titles = {
+        "sigmoid+cross_entropy": "score z, target 1",
+        "softmax+cross_entropy": "margin of the true class, 1000 classes",
+    }
+    for axis, (pair, along) in zip(axes, titles.items(), strict=True):
+        curve = results["curves"][pair]
+        for name, colour in (("torch", "#c44e52"), ("costlayer", "#2a6f97")):
+            axis.plot(curve["line"], np.maximum(curve[name], 0.02), ".", ms=2.5, color=colour, label=name)
+        axis.axhline(2.0**24, color="0.6", lw=0.8)
+        axis.axhline(0.5, color="0.8", lw=0.8)
+        axis.set(title=pair, xlabel=along, yscale="log", ylim=(0.015, 1e9))
+        for side in ("top", "right"):
+            axis.spines[side].set_visible(False)
+    axes[0].set_ylabel("error of δ, ulp of float32")
+    axes[0].legend(frameon=False, markerscale=4, loc="upper left")
+    out = io.BytesIO()
+    drawing.savefig(out, format="png", dpi=150, metadata={"Software": None})
+    plt.close(drawing)
+    return out.getvalue()
+
+
+if __name__ == "__main__":
+    main()
