@@ -1,0 +1,538 @@
+"""The elementary functions of the CPU engine: straight lines of arithmetic, which a compiler turns into vectors.
+
+Numba calls the C library for each `exp`; a loop over these functions works on as many elements as a register holds.
+Each function is written once, below. `text` gives them for a stored type: polynomials unrolled, literals typed, and
+`if SPARE` decided. What else differs between the types is in the tables at the end.
+
+| stored            | computed in                                           | error, before rounding to what is stored |
+|-------------------|-------------------------------------------------------|------------------------------------------|
+| float64           | float64                                               | 1 unit in the last place; tanh and erf 2 |
+| float32           | float64, which has digits to spare: short polynomials | 2⁻²⁹ of the result                       |
+| bfloat16, float16 | float32; passed as uint16, for Numba has neither type | 2 units in the last place of float32     |
+
+For float32 data results below 1e-300 may be 0 and beyond 1e300 infinite, which is the same once stored. Nothing is
+reassociated, and `fma` alone may fuse, so that a result does not depend on where in a loop its element stands; without
+fusing the bounds hold too. `benchmarks/coefficients.py` derives the polynomials.
+"""
+
+import ast
+import inspect
+import types
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+WORDS = ("absolute", "exp", "expm1", "log", "log1p", "log1p_unit", "maximum", "minimum", "sign", "tanh", "erf", "where")
+
+# What `text` defines before the functions or resolves inside them.
+real: Any = None  # the arithmetic type
+bits: Any = None  # the unsigned integer of its size
+polynomial: Any = None  # polynomial(NAME, x): unrolled into a chain of fma
+SPARE: Any = None  # whether the arithmetic has digits to spare
+EXP: Any = None
+EXPM1 = LOG = LOG1P_UNIT = TANH = ERF = EXP
+LOG2E: Any = None
+LN2 = LN2_HIGH = LN2_LOW = EXP_LOW = EXP_HIGH = EXPM1_LOW = ERF_HIGH = SMALLEST = TINY = LOG2E
+EXP_ROUND = EXPM1_ROUND = LOG_ROUND = LOG_ROUND_SCALED = SCALE = INFINITY = NAN = LOG2E
+WIDTH: Any = None
+MANTISSA = EXPONENT = SIGN = ROOT_HALF = ABOVE_ROOT = INTEGER = TWICE = WIDTH
+
+
+def where(condition, a, b):
+    return a if condition else b
+
+
+def absolute(x):
+    return abs(x)
+
+
+def maximum(a, b):
+    return a if a >= b or a != a else b
+
+
+def minimum(a, b):
+    return a if a <= b or a != a else b
+
+
+def sign(x):
+    return 1.0 if x > 0.0 else -1.0 if x < 0.0 else x + 0.0
+
+
+def fma(a, b, c):
+    return a * b + c
+
+
+def exp(x):
+    x = EXP_LOW if x < EXP_LOW else x
+    x = EXP_HIGH if x > EXP_HIGH else x
+    t = fma(x, LOG2E, EXP_ROUND)  # its last bits are n = x/ln 2, rounded, in the form of an exponent
+    n = t - EXP_ROUND
+    if SPARE:
+        r = fma(n, -LN2, x)
+        return polynomial(EXP, r) * (t.view(bits) << WIDTH).view(real)  # the power is 0 or infinite at the ends
+    r = fma(n, -LN2_LOW, fma(n, -LN2_HIGH, x))
+    k = t.view(bits)
+    half = bits(k >> 1)  # 2ⁿ in two steps, for the result may be subnormal
+    power, rest = (half << WIDTH).view(real), ((k - half) << WIDTH).view(real)
+    return (fma(r * r, polynomial(EXP, r), r) + 1.0) * power * rest
+
+
+def expm1(x):
+    y = EXPM1_LOW if x < EXPM1_LOW else x
+    y = EXP_HIGH if y > EXP_HIGH else y
+    t = fma(y, LOG2E, EXPM1_ROUND)
+    n = t - EXPM1_ROUND
+    power = (t.view(bits) << WIDTH).view(real)  # 2ⁿ/2: 2ⁿ may be too large
+    gap = 0.5 - power
+    if SPARE:
+        r = fma(n, -LN2, y)
+        return fma(power, r * polynomial(EXPM1, r), -gap) * 2.0
+    first = fma(n, -LN2_HIGH, y)
+    r = fma(n, -LN2_LOW, first)
+    lost = fma(n, -LN2_LOW, first - r)
+    step = power * r
+    near = step - gap
+    rest = (step - (near + gap)) - (0.5 - (gap + power))
+    lost = fma(power, fma(r * r, polynomial(EXPM1, r), fma(lost, r, lost)), rest)
+    return (near + lost) * 2.0 if abs(x) > TINY else x
+
+
+def log_near(k, f, lost):
+    """k ln 2 + ln(1 + f) + lost, where √½ ≤ 1 + f < √2."""
+    s = f / (f + 2.0)  # ln(1 + f) = 2 artanh s
+    z = s * s
+    if SPARE:
+        return fma(s, polynomial(LOG, z), k * LN2)
+    h = 0.5 * f * f
+    whole = k * LN2_HIGH
+    near = whole + f
+    lost = fma(k, LN2_LOW, lost + (f - (near - whole)))
+    return near - (h - fma(s, fma(z, polynomial(LOG, z), h), lost))
+
+
+def log(x):
+    if SPARE:
+        i = bits(x.view(bits) + ABOVE_ROOT)
+        k = ((i >> WIDTH) | INTEGER).view(real) - LOG_ROUND
+    else:
+        i = bits((x * SCALE if x < SMALLEST else x).view(bits) + ABOVE_ROOT)
+        k = ((i >> WIDTH) | INTEGER).view(real) - (LOG_ROUND_SCALED if x < SMALLEST else LOG_ROUND)
+    y = log_near(k, ((i & MANTISSA) + ROOT_HALF).view(real) - 1.0, 0.0)
+    y = y if x < INFINITY else x
+    return y if x > 0.0 else -INFINITY if x == 0.0 else NAN
+
+
+def log1p(x):
+    u = 1.0 + x
+    b = u - 1.0
+    c = (x - b) + (1.0 - (u - b))  # what rounding took from u
+    i = bits(u.view(bits) + ABOVE_ROOT)
+    k = ((i >> WIDTH) | INTEGER).view(real) - LOG_ROUND
+    m = ((i & MANTISSA) + ROOT_HALF).view(real) - 1.0
+    c = c * (TWICE - (i & EXPONENT)).view(real) * 0.5  # 2⁻ᵏ = 2¹⁻ᵏ/2, which is never below the exponents
+    f = m + c
+    if SPARE:
+        y = log_near(k, f, 0.0)
+    else:
+        lost = c - (f - m)
+        y = log_near(k, f, fma(lost, -f, lost))
+    y = y if (x < INFINITY) & (x != 0.0) else x
+    return y if x > -1.0 else -INFINITY if x == -1.0 else NAN
+
+
+def log1p_unit(x):
+    if LOG1P_UNIT:
+        return x * polynomial(LOG1P_UNIT, x)
+    folded = 0.5 * x - 0.5
+    high = x > 0.41421356
+    lost = 0.5 * x - (folded + 0.5)
+    return log_near(1.0 if high else 0.0, folded if high else x, lost if high else 0.0)
+
+
+def tanh(x):
+    a = abs(x)
+    if TANH:
+        z = a * a
+        y = fma(a * z, polynomial(TANH, z), a) if a < 0.5625 else 1.0 - 2.0 / (exp(2.0 * a) + 1.0)
+    else:
+        e = expm1(-2.0 * a)
+        y = -e / (e + 2.0)
+    return (y.view(bits) | (x.view(bits) & SIGN)).view(real)
+
+
+def erf(x):
+    a = abs(x)
+    a = ERF_HIGH if a > ERF_HIGH else a
+    y = -expm1(-fma(a, polynomial(ERF, a), a))  # the polynomial is −ln erfc(a)/a − 1
+    return (y.view(bits) | (x.view(bits) & SIGN)).view(real)
+
+
+# ---- Between what is stored and what is computed with ---------------------------------------------------------------
+def load_plain(x):
+    return real(x)
+
+
+def store_float64(x):
+    return x
+
+
+def store_float32(x):
+    return np.float32(x)
+
+
+def load_bfloat16(x):
+    return (bits(x) << 16).view(real)
+
+
+def store_bfloat16(x):
+    i = x.view(bits)
+    nearest = bits(i + 0x7FFF + ((i >> 16) & 1))
+    quiet = bits(i | 0x400000)
+    return np.uint16((nearest if x == x else quiet) >> 16)
+
+
+def load_float16(x):
+    i = bits((bits(x) & 0x7FFF) << 13)
+    y = i.view(real) * 5.192296858534828e33  # 2¹¹²: from one bias to the other, subnormal numbers too
+    y = y if i < 0xF800000 else (i | 0x7F800000).view(real)
+    return (y.view(bits) | (bits(x) & 0x8000) << 16).view(real)
+
+
+def store_float16(x):
+    i = x.view(bits)
+    size = bits(i & 0x7FFFFFFF)
+    low = bits((size.view(real) + 0.5).view(bits) - 0x3F000000)  # from ½ on float32 steps by 2⁻²⁴, as float16 near 0
+    nearest = bits(size + 0xC8000FFF + ((size >> 13) & 1)) >> 13  # the bias less by 112
+    nearest = low if size < 0x38800000 else bits(nearest)
+    end = bits(0x7C00 if size <= 0x7F800000 else 0x7E00)
+    nearest = nearest if size < 0x477FF000 else end
+    return np.uint16(nearest | ((i >> 16) & 0x8000))
+
+
+FUNCTIONS = (where, absolute, maximum, minimum, sign, exp, expm1, log_near, log, log1p, log1p_unit, tanh, erf)
+STORED: dict[str, tuple[str, Callable, Callable]] = {  # how it is computed, and how it is read and written
+    "float64": ("full", load_plain, store_float64),
+    "float32": ("spare", load_plain, store_float32),
+    "bfloat16": ("half", load_bfloat16, store_bfloat16),
+    "float16": ("half", load_float16, store_float16),
+}
+
+
+# ---- The text -------------------------------------------------------------------------------------------------------
+_IMPORT = "from numba import njit\n"
+_FORMULA = 'error_model="numpy", forceinline=True'
+
+
+@cache
+def text(storage: str) -> str:
+    """The start of a kernel module for a stored type: "float64", "float32", "bfloat16" or "float16".
+
+    It stands by itself, and defines `real` (the arithmetic type), `double`, the decorator `formula`, the words in
+    `WORDS`, `fma`, `load` (an element of a stored array -> real) and `store` (real -> an element).
+    """
+    kind, load, store = STORED[storage]
+    lines = [
+        f"import numpy as np\n{_IMPORT}",
+        f"real, bits, double = np.{_TYPES[kind][0]}, np.{_TYPES[kind][1]}, np.float64",
+        f"formula = njit({_FORMULA})",
+        "INFINITY, NAN = real(np.inf), real(np.nan)",
+        *(f"{name} = real({value!r})" for name, value in _reals(kind).items()),
+        *(f"{name} = bits({value:#x})" for name, value in _integers(kind).items()),
+    ]
+    for name, coefficients in COEFFICIENTS[kind].items():
+        lines += [f"{name}_{i} = real({c!r})" for i, c in enumerate(coefficients)]
+    lower = _Lower(kind)
+    lines.append(f'\n\n@njit({_FORMULA}, fastmath={{"contract"}})\n{lower.function("fma", fma)}')
+    functions = {function.__name__: function for function in FUNCTIONS} | {"load": load, "store": store}
+    lines += [f"\n\n@formula\n{lower.function(name, function)}" for name, function in functions.items()]
+    return "\n".join(lines) + "\n"
+
+
+@cache
+def bind(storage: str) -> types.SimpleNamespace:
+    """The same text run by plain Python, on NumPy scalars, never fused; callers silence NumPy's warnings."""
+    names: dict[str, Any] = {"njit": lambda **options: lambda function: function}
+    exec(compile(text(storage).replace(_IMPORT, ""), f"<vector math for {storage}>", "exec"), names)
+    return types.SimpleNamespace(**names)
+
+
+class _Lower(ast.NodeTransformer):
+    """A function above as it stands in the text."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def function(self, name: str, function: Callable) -> str:
+        (tree,) = ast.parse(inspect.getsource(function)).body
+        assert isinstance(tree, ast.FunctionDef)
+        if ast.get_docstring(tree):
+            del tree.body[0]
+        tree.name = name
+        self.visit(tree)
+        end = next(i for i, statement in enumerate(tree.body) if isinstance(statement, ast.Return))
+        del tree.body[end + 1 :]  # what stands after `if SPARE: return`
+        return ast.unparse(ast.fix_missing_locations(tree))
+
+    def visit_If(self, node):  # SPARE, or a polynomial that not every kind of arithmetic has
+        name = ast.unparse(node.test)
+        holds = self.kind == "spare" if name == "SPARE" else name in COEFFICIENTS[self.kind]
+        return [self.visit(statement) for statement in (node.body if holds else node.orelse)]
+
+    def visit_Call(self, node):
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "view":  # of what Numba must see to be a scalar
+            other = "real" if ast.unparse(node.args[0]) == "bits" else "bits"
+            node.func.value = ast.Call(ast.Name(other, ast.Load()), [node.func.value], [])
+        if not (isinstance(node.func, ast.Name) and node.func.id == "polynomial"):
+            return node
+        name, x = map(ast.unparse, node.args)
+        *lower, chain = (f"{name}_{i}" for i in range(len(COEFFICIENTS[self.kind][name])))
+        for coefficient in reversed(lower):
+            chain = f"fma({chain}, {x}, {coefficient})"
+        return ast.parse(chain, mode="eval").body
+
+    def visit_Constant(self, node):
+        kind = {float: "real", int: "bits"}.get(type(node.value))
+        return ast.Call(ast.Name(kind, ast.Load()), [node], []) if kind else node
+
+
+# ---- The tables -----------------------------------------------------------------------------------------------------
+_TYPES = {"full": ("float64", "uint64", 52), "spare": ("float64", "uint64", 52), "half": ("float32", "uint32", 23)}
+# ln 2 in two parts, the first with zeros at its end, so that any n ln 2 of it is exact. Arguments are drawn in to where
+# exp is 0 or infinite already, expm1 -1, erf 1.
+_DOUBLE = {"LN2_HIGH": 0.6931471803691238, "LN2_LOW": 1.9082149292705877e-10, "EXPM1_LOW": -38.0, "TINY": 2.0**-54}
+_LIMITS = {
+    "full": {"EXP_LOW": -746.0, "EXP_HIGH": 710.0, "ERF_HIGH": 6.0, **_DOUBLE},
+    "spare": {"EXP_LOW": -709.0, "EXP_HIGH": 710.0, "ERF_HIGH": 4.5, **_DOUBLE},
+    "half": {
+        "EXP_LOW": -104.0,
+        "EXP_HIGH": 89.0,
+        "ERF_HIGH": 3.95,
+        "LN2_HIGH": 0.693145751953125,
+        "LN2_LOW": 1.428606820309417e-06,
+        "EXPM1_LOW": -18.0,
+        "TINY": 2.0**-25,
+    },
+}
+
+
+def _reals(kind: str) -> dict[str, float]:
+    _, _, width = _TYPES[kind]
+    bias = 1023 if width == 52 else 127
+    round = 1.5 * 2.0**width  # added to a number, it leaves the nearest whole one in the last bits
+    return {
+        **_LIMITS[kind],
+        "LN2": 0.6931471805599453,
+        "LOG2E": 1.4426950408889634,
+        "EXP_ROUND": round + (bias if kind == "spare" else 2 * bias),
+        "EXPM1_ROUND": round + bias - 1,
+        "SMALLEST": 2.0 ** (1 - bias),
+        "SCALE": 2.0 ** (width + 2),
+        "LOG_ROUND": 2.0**width + bias,
+        "LOG_ROUND_SCALED": 2.0**width + bias + width + 2,
+    }
+
+
+def _integers(kind: str) -> dict[str, int]:
+    name, unsigned, width = _TYPES[kind]
+    real, bits = np.dtype(name).type, np.dtype(unsigned).type
+    one, root = (int(real(value).view(bits)) for value in (1.0, 0.5**0.5))
+    return {
+        "WIDTH": width,
+        "MANTISSA": (1 << width) - 1,
+        "EXPONENT": int(real(np.inf).view(bits)),
+        "SIGN": int(real(-0.0).view(bits)),
+        "ROOT_HALF": root,
+        "ABOVE_ROOT": one - root,
+        "INTEGER": int(real(2.0**width).view(bits)),
+        "TWICE": 2 * one + (1 << width),
+    }
+
+
+COEFFICIENTS: dict[str, dict[str, tuple[float, ...]]] = {
+    "full": {
+        "EXP": (  # 2^-57.9
+            0.5000000000000011,
+            0.16666666666666466,
+            0.04166666666652881,
+            0.008333333333470196,
+            0.0013888888943697172,
+            0.00019841269546272712,
+            2.4801493174503828e-05,
+            2.7557558464030383e-06,
+            2.7630193622973195e-07,
+            2.5007219958153797e-08,
+        ),
+        "EXPM1": (  # 2^-61.6
+            0.5,
+            0.16666666666666677,
+            0.04166666666666669,
+            0.008333333333321771,
+            0.00138888888888864,
+            0.00019841269885352428,
+            2.4801587295948085e-05,
+            2.7557245205791725e-06,
+            2.7557314787464215e-07,
+            2.5108648565753443e-08,
+            2.0898300553845235e-09,
+        ),
+        "LOG": (  # 2^-58.8
+            0.6666666666666734,
+            0.3999999999941705,
+            0.2857142874189588,
+            0.22222198620303849,
+            0.18183563491026272,
+            0.1531398943573672,
+            0.14797722051470277,
+        ),
+        "TANH": (  # 2^-59.7
+            -0.33333333333333276,
+            0.13333333333322822,
+            -0.05396825396154673,
+            0.021869488322276486,
+            -0.008863231556397531,
+            0.003592081442249915,
+            -0.0014554744793083786,
+            0.0005881625384494766,
+            -0.00023266282347834407,
+            8.228489355439137e-05,
+            -1.8857375901798765e-05,
+        ),
+        "ERF": (  # 2^-55.1
+            0.1283791670955126,
+            0.6366197723675759,
+            0.10277260330232693,
+            -0.01912844701996922,
+            -0.00020919447763204514,
+            0.0016962044547864817,
+            -0.0005901141193809137,
+            2.5830833973120436e-05,
+            6.463846471835825e-05,
+            -3.0064328551328456e-05,
+            4.017852831445821e-06,
+            1.9739960656695407e-06,
+            -7.749097329329028e-07,
+            -5.352423372947652e-07,
+            7.725594410252152e-07,
+            -5.176626086590165e-07,
+            2.464732484437921e-07,
+            -9.151067053946485e-08,
+            2.726504325993418e-08,
+            -6.550781997882972e-09,
+            1.2597599818623836e-09,
+            -1.9073097257715908e-10,
+            2.2148171782530537e-11,
+            -1.8951416406419115e-12,
+            1.1198802610050425e-13,
+            -4.055770725992447e-15,
+            6.727167006329631e-17,
+        ),
+    },
+    "spare": {
+        "EXP": (  # 2^-29.0
+            1.000000000554398,
+            1.0000000363202073,
+            0.49999992076941757,
+            0.16666420177248864,
+            0.04166822606886596,
+            0.008374815315503653,
+            0.0013836822553725862,
+        ),
+        "EXPM1": (  # 2^-32.0
+            1.000000000031208,
+            0.5000000046649893,
+            0.16666666249798956,
+            0.0416663544593019,
+            0.008333402866210407,
+            0.001394100421595628,
+            0.00019841265161212325,
+        ),
+        "LOG": (  # 2^-30.4
+            1.9999999986211918,
+            0.6666681595378361,
+            0.39974794833653227,
+            0.2992565045294709,
+        ),
+        "LOG1P_UNIT": (  # 2^-29.8
+            0.9999999992565916,
+            -0.4999998143289073,
+            0.3333255962217728,
+            -0.24987270928817248,
+            0.19890748431349703,
+            -0.1610569481133719,
+            0.12418444171229555,
+            -0.08244186119512033,
+            0.041478292461594735,
+            -0.013407527672033763,
+            0.002030227354833007,
+        ),
+        "ERF": (  # 2^-33.3
+            0.1283791669862717,
+            0.6366197887736353,
+            0.10277220674676482,
+            -0.019124787318744785,
+            -0.00022624658490982163,
+            0.0017420997601807111,
+            -0.0006667909147367438,
+            0.00010802083971761146,
+            8.51099404291176e-06,
+            -7.864129668543924e-06,
+            1.51008789679925e-06,
+            -1.0578101744152545e-07,
+        ),
+    },
+    "half": {
+        "EXP": (  # 2^-28.2
+            0.4999999403953552,
+            0.1666652262210846,
+            0.04166829213500023,
+            0.008368532173335552,
+            0.0013818297302350402,
+        ),
+        "EXPM1": (  # 2^-31.1
+            0.5,
+            0.1666666567325592,
+            0.04166649281978607,
+            0.008333547972142696,
+            0.001393230864778161,
+            0.00019760186842177063,
+        ),
+        "LOG": (  # 2^-30.2
+            0.6666677594184875,
+            0.399775892496109,
+            0.2987057566642761,
+        ),
+        "LOG1P_UNIT": (  # 2^-27.4
+            1.0,
+            -0.4999993145465851,
+            0.33330464363098145,
+            -0.24958014488220215,
+            0.19692057371139526,
+            -0.15344713628292084,
+            0.10660826414823532,
+            -0.0574544258415699,
+            0.02008497528731823,
+            -0.003290256019681692,
+        ),
+        "TANH": (  # 2^-29.3
+            -0.3333331346511841,
+            0.13332436978816986,
+            -0.05383573845028877,
+            0.02100016176700592,
+            -0.00616903742775321,
+        ),
+        "ERF": (  # 2^-27.8
+            0.12837916612625122,
+            0.6366195678710938,
+            0.10277630388736725,
+            -0.01914781890809536,
+            -0.00016951911675278097,
+            0.0016756982076913118,
+            -0.0006373782525770366,
+            0.00011886601714650169,
+            -9.388515536556952e-06,
+        ),
+    },
+}
