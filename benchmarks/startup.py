@@ -37,7 +37,7 @@ NOTES = (
 
 
 def main() -> None:
-    modules = ("numpy", "numba", "costlayer")
+    modules = ("numpy", "numba", "costlayer", "torch", "costlayer.torch")
     cases = [(family, pair, "array", "float32") for family, pair in FAMILIES.items()]
     cases += [("float64", "sigmoid+cross_entropy", "array", "float64")]
     cases += [("bfloat16, torch", "softmax+cross_entropy", "torch", "bfloat16")]

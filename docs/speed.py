@@ -8,6 +8,7 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator
 
 DOCS = Path(__file__).parent
 RESULTS = DOCS.parent / "benchmarks" / "results"
@@ -286,7 +287,6 @@ def growth_figure(cases: list[dict]) -> Figure:
         _lines(axes, pair, [case["size"] for case in own], own)
         axes.set_xlabel("scores", size=15, color=MUTED)
         axes.set_xscale("log")
-    panels[0].set_ylabel("seconds", size=15, color=MUTED)
     return drawn
 
 
@@ -300,7 +300,7 @@ def cores_figure(cases: list[dict]) -> Figure:
         axes.set_xscale("log", base=2)
         axes.set_xticks(threads, [str(n) for n in threads])
         axes.minorticks_off()
-    panels[0].set_ylabel("seconds", size=15, color=MUTED)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     return drawn
 
 
@@ -326,6 +326,7 @@ def _lines(axes, title: str, x: list, cases: list[dict]) -> None:
             shown = [float("nan") if s is None else s for s in times]
             axes.plot(x, shown, label=NAMES[name], solid_capstyle="round", **style)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(EngFormatter("s"))
     axes.set_title(title, loc="left", size=17, color=INK, pad=12)
     axes.grid(color=GRID, linewidth=1.1)
     axes.set_axisbelow(True)

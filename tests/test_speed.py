@@ -100,6 +100,25 @@ def test_medians_of_what_is_to_be_had(measure):
     assert counts["b"] >= 3
 
 
+def test_a_wrong_gradient_is_not_timed(monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    steps = load(BENCHMARKS / "_speed.py")
+    z, y = steps.data("softmax+cross_entropy", (5, 3))
+    loss = torch.nn.functional.cross_entropy
+    right, wrong = (lambda: steps.step(loss, z, y)), (lambda: steps.step(lambda z, y: -loss(z, y), z, y))
+    steps.agree({"ours": right, "eager": right, "compile": None}, z)
+    with pytest.raises(ArithmeticError, match="eager give gradients that differ"):
+        steps.agree({"ours": right, "eager": wrong}, z)
+
+
+def test_what_is_missing_is_said(capsys):
+    steps = load(BENCHMARKS / "_speed.py")
+    assert steps.attempt("Optax", lambda: importlib.import_module("no_such_library")) is None
+    assert "Optax is left out: ModuleNotFoundError" in capsys.readouterr().err
+    assert steps.attempt("Optax", lambda: 3) == 3
+
+
 @pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_results_are_kept(tmp_path, way):
     script = f"""
