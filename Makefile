@@ -19,7 +19,7 @@ bench: .venv/.bench
 	@$(BIN)/costlayer bench $(ARGS)
 
 docs: venv
-	@$(BIN)/python docs/make.py && $(BIN)/python docs/speed.py
+	@$(BIN)/python docs/make.py && $(BIN)/python docs/speed_page.py
 
 venv: .venv/.ready
 

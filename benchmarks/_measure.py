@@ -116,7 +116,7 @@ class Results:
         met = found >= limit if least else found <= limit
         self.bounds.append({"case": case, "what": what, "found": found, "limit": limit, "least": least, "met": met})
         sign = "≥" if least else "≤"
-        return f"{figure(found)} ({sign} {limit:g})" if met else f"**{figure(found)}** ({sign} {limit:g}, missed)"
+        return f"{figure(found)} ({sign} {limit:g}: met)" if met else f"**{figure(found)}** ({sign} {limit:g}: missed)"
 
     def __enter__(self) -> "Results":
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # to be ended is to be interrupted

@@ -26,7 +26,7 @@ def load(path):
 
 @pytest.fixture(scope="module")
 def speed():
-    return load(ROOT / "docs" / "speed.py")
+    return load(ROOT / "docs" / "speed_page.py")
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_sentences_say_what_the_numbers_say(speed):
 
 def test_a_missed_bound_is_listed(speed, measure):
     results = measure.Results("demo", "Demo")
-    assert results.bound("case", "what", 1.5, 1.8) == "1.50 (≤ 1.8)"
+    assert results.bound("case", "what", 1.5, 1.8) == "1.50 (≤ 1.8: met)"
     assert "missed" in results.bound("case", "what", 1.5, 1.8, least=True)
     assert results.bound("case", "what", None, 1.8) == "—"
     said = speed.bounds({"demo": {"bounds": results.bounds}})
