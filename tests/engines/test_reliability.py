@@ -1,0 +1,168 @@
+"""The engine under threads, in forked and in spawned processes: the same bits as alone, and never a hang."""
+
+import itertools
+import multiprocessing
+import sys
+import threading
+
+import jobs
+import numpy as np
+import pytest
+from jobs import PAIRS, digest, run
+
+no_fork = pytest.mark.skipif(sys.platform == "win32", reason="no fork")
+quiet_fork = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+KERNELS = list(itertools.product(PAIRS, ("float32", "float64")))
+
+
+# Threads
+
+
+@pytest.mark.parametrize("at_once", ["the same pair", "different pairs"])
+def test_eight_threads_at_once(at_once):
+    truth = [digest(*kernel) for kernel in KERNELS]
+    found, together = [], threading.Barrier(8)
+
+    def work(number):
+        shift = number if at_once == "different pairs" else 0
+        for step in range(2 * len(KERNELS)):
+            k = (step + shift) % len(KERNELS)
+            together.wait(60)
+            found.append(digest(*KERNELS[k]) == truth[k])
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [True] * (8 * 2 * len(KERNELS))
+
+
+def test_eight_threads_compile_different_pairs_at_once(tmp_path):
+    script = """
+import threading
+from jobs import *
+found, together = {}, threading.Barrier(8)
+def work(number):
+    together.wait()
+    name = PAIRS[number % len(PAIRS)]
+    found[number] = name, digest(name)
+threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+[t.start() for t in threads]; [t.join() for t in threads]
+print(*(": ".join(found[number]) for number in range(8)), sep="\\n")
+"""
+    assert run(script, cache=tmp_path).splitlines() == [f"{name}: {digest(name)}" for name in PAIRS * 2]
+
+
+# Processes
+
+
+FORK = """
+import os, signal, sys, threading
+from jobs import *
+
+def child(work):
+    number = os.fork()
+    if number == 0:
+        signal.alarm(240)
+        try:
+            found = work()
+        except BaseException as error:
+            found = repr(error)
+        os._exit(print(found, flush=True) or 0)
+    os.waitpid(number, 0)
+"""
+
+
+@no_fork
+@pytest.mark.parametrize("used_before", [False, True])
+def test_parent_child_and_grandchild_of_a_fork(used_before):
+    script = f"""
+name = {PAIRS[0]!r}
+if {used_before}:
+    digest(name)
+child(lambda: digest(name))
+child(lambda: child(lambda: digest(name)) or digest(name))
+thread = threading.Thread(target=child, args=(lambda: digest(name),))
+thread.start()
+thread.join()
+print(digest(name))
+"""
+    assert run(FORK + script).splitlines() == [digest(PAIRS[0])] * 5
+
+
+@no_fork
+def test_a_fork_in_the_middle_of_other_threads_calls():
+    script = f"""
+name, stop, wrong = {PAIRS[0]!r}, threading.Event(), []
+truth = digest(name)
+def work():
+    while not stop.is_set():
+        if digest(name) != truth:
+            wrong.append(1)
+threads = [threading.Thread(target=work) for _ in range(3)]
+[t.start() for t in threads]
+for _ in range(20):
+    child(lambda: digest(name))
+stop.set()
+[t.join() for t in threads]
+print(wrong or digest(name))
+"""
+    assert run(FORK + script).splitlines() == [digest(PAIRS[0])] * 21
+
+
+@quiet_fork
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_a_pool_of_processes(method):
+    truth = [digest(*kernel) for kernel in KERNELS]
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        assert pool.starmap_async(digest, KERNELS).get(240) == truth
+    assert [digest(*kernel) for kernel in KERNELS] == truth
+
+
+LOADER = """
+import sys, torch, numpy as np
+from costlayer.torch import CostLayer
+import loading
+torch.manual_seed(0)
+layer, w = CostLayer("sigmoid+cross_entropy"), torch.randn(1 << 19, requires_grad=True)
+goal = (w.detach() > 0).float()
+
+def train():
+    loss = layer(2 * w, goal)
+    loss.backward()
+    with torch.no_grad():
+        w.sub_(1e4 * w.grad)
+        w.grad = None
+    return loss.item()
+
+first = train()
+data = loading.Costs()
+truth = [loading.collate([data[i], data[i + 1]]) for i in range(0, 8, 2)]
+loader = torch.utils.data.DataLoader(
+    data, batch_size=2, num_workers=2, collate_fn=loading.collate, multiprocessing_context=sys.argv[1], timeout=120
+)
+losses = []
+for batch, expected in zip(loader, truth, strict=True):
+    assert all(torch.equal(a, b) for a, b in zip(batch, expected, strict=True))
+    losses.append(train())
+assert losses == sorted(losses, reverse=True)
+assert losses[0] < first
+print("done")
+"""
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_data_loader_workers_after_and_during_training(method):
+    """The dataset and the collation work out costs in the workers, the parent trains before and meanwhile."""
+    pytest.importorskip("torch")
+    assert run(LOADER, method) == "done"
+
+
+def test_jobs_see_every_bit():
+    """The digests above can tell results apart."""
+    assert len({digest(*kernel) for kernel in KERNELS}) == len(KERNELS)
+    z, y = jobs.example(PAIRS[0], "float32", (1000,))
+    assert digest(PAIRS[0], size=1000) != digest(PAIRS[0], size=999)
+    assert np.isfinite(z).all()
+    assert ((y >= 0) & (y <= 1)).all()
