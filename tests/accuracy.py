@@ -50,7 +50,7 @@ def check_pointwise(pair: Pair, z: float, y: float, found, dtype, ulps=8) -> Non
         )
         for got, right, scale, what in zip(found, expected, scales, ("value", "δ", "curvature"), strict=True):
             where = f"{what} at z = {z}, y = {y}"
-            truth.close(got, right, right if scale is None else scale, dtype, ulps, where, steps=8 * (1 + abs(goal)))
+            truth.close(got, right, right if scale is None else scale, dtype, ulps, where, steps=16 * (1 + abs(goal)))
 
 
 def sizes(pair: Pair, v, y, dtype):

@@ -24,6 +24,7 @@ WORDS = {
     "expm1": mp.expm1,
     "log": mp.log,
     "log1p": mp.log1p,
+    "log1p_unit": mp.log1p,
     "maximum": max,
     "minimum": min,
     "real": mp.mpf,

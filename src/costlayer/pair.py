@@ -11,7 +11,7 @@ import numpy as np
 
 from costlayer import formula
 from costlayer.errors import CostLayerError, InvalidType, InvalidValue, nearest
-from costlayer.words import product
+from costlayer.words import product, where
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,8 @@ class Activation:
         formula, gain: `φ` in terms of z, and `φ'` in terms of z or v, in the notation of `costlayer.formula`.
         terms: `(z, *parameters) -> v, φ'(z), φ''(z)`, in the scalar language. None for a row activation.
         inverse: `(v, *parameters) -> z`, in the scalar language; ±inf at an end that is reached only in the limit.
+        error: `(z, y, *parameters) -> v − y, φ'² + φ'' (v − y)`, in the scalar language: the error, and half the second
+            derivative of its square, where they would lose digits if made of what `terms` gives. None where not.
         flat: the scores at which the gain all but vanishes, as a typical wrong score (5, -5); empty if nowhere.
         instead: what to use where a flat activation would starve the network; `{cost}` stands for the pair's cost.
         limits: what happens at the extremes.
@@ -118,6 +120,7 @@ class Activation:
     reference: str
     terms: Callable | None = None
     inverse: Callable | None = None
+    error: Callable | None = None
     flat: tuple[float, ...] = ()
     instead: str = ""
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
@@ -138,6 +141,8 @@ class Cost:
         target: where `y` must lie.
         formula, derivative: `ℓ` and `∂ℓ/∂v`, in the notation of `costlayer.formula`.
         terms: `(v, y, *parameters) -> ℓ, ∂ℓ/∂v, ∂²ℓ/∂v²`, in the scalar language.
+        of_error: whether `terms` takes the error v − y in place of v, `(error, y, *parameters)`, so that an activation
+            may hand over an error that no subtraction has rounded.
         natural: the pairs in which it is at its best, for an error to name.
         limits: what happens at the extremes.
         reference: where it comes from.
@@ -157,6 +162,7 @@ class Cost:
     natural: str
     limits: str
     reference: str
+    of_error: bool = False
     elicits_mean: bool = False
     convex: bool = True
     steady: bool = True
@@ -421,6 +427,25 @@ class Pair:
 def chain(gain, bend, value, slope, curve):
     """Value, δ and curvature by the chain rule: `gain`, `bend` are φ', φ'', and `slope`, `curve` those of the cost."""
     return value, product(gain, slope), product(gain * gain, curve) + product(bend, slope)
+
+
+def chain_error(error, gain, bend, square, value, slope, curve):
+    """The same for a cost of the error v − y: wherever it is a square, the curvature is a multiple of `square`,
+    φ'² + φ'' (v − y), which an activation knows without a difference of rounded terms."""
+    curvature = where(
+        slope == curve * error, product(curve, square), product(gain * gain, curve) + product(bend, slope)
+    )
+    return value, product(gain, slope), curvature
+
+
+def error(y, v, gain, bend):
+    """v − y and φ'² + φ'' (v − y), of an activation that says no more."""
+    return v - y, gain * gain + product(bend, v - y)
+
+
+def error_row(p, q, y):
+    """p − y for one element of a softmax, where p is near 1 from the other end."""
+    return where(p > 0.5, (1.0 - y) - q, p - y)
 
 
 def chain_row(p, q, value, slope, curve):

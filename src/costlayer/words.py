@@ -1,12 +1,14 @@
 """The vocabulary that every formula is written in.
 
 A formula is a plain scalar function over these words and `+ - * / < <= == >= >`. Here the words have their IEEE
-meaning on NumPy's float64, a Python float that overflows to infinity where those of `math` would raise. An engine is a
-table from the same names to functions of its own (`costlayer.engines`).
+meaning on NumPy's float64, a Python float that overflows to infinity where those of `math` would raise. `log1p_unit` is
+`log1p` of a number in [0, 1], for which an engine may have a shorter way. An engine is a table from the same names to
+functions of its own (`costlayer.engines`).
 """
 
 from numpy import absolute, exp, expm1, log, log1p, maximum, minimum, sign, tanh
 from numpy import float64 as double  # the type that sums are kept in
+from numpy import log1p as log1p_unit
 
 __all__ = [
     "absolute",
@@ -16,6 +18,7 @@ __all__ = [
     "fixed",
     "log",
     "log1p",
+    "log1p_unit",
     "maximum",
     "minimum",
     "product",

@@ -12,6 +12,16 @@ def terms(z, alpha):
     return where(z > 0.0, z, alpha * expm1(below)), gain, where(z > 0.0, 0.0, gain)
 
 
+def error(z, y, alpha):
+    """v − y, measured from −alpha where v is below −alpha/2, and half the second derivative of its square."""
+    below = minimum(z, 0.0)
+    gain, v = alpha * exp(below), alpha * expm1(below)
+    deep = z < -0.7
+    off = where(deep, gain - (y + alpha), where(z > 0.0, z, v) - y)
+    turn = where(deep, 2.0 * gain - (y + alpha), (2.0 * v + alpha) - y)  # φ' + v − y
+    return off, where(z > 0.0, 1.0, gain * turn)
+
+
 def inverse(v, alpha):
     return where(v > 0.0, v, log1p(v / alpha))
 
@@ -28,6 +38,7 @@ ELU = Activation(
     gain="where(z > 0, 1, alpha*exp(z))",
     terms=terms,
     inverse=inverse,
+    error=error,
     flat=(-5.0,),
     instead="identity+{cost}",
     limits="v → −α as z → −∞, where the gain falls as α e^z.",

@@ -9,6 +9,12 @@ def terms(z):
     return v, v, v
 
 
+def error(z, y):
+    """v − y, and half the second derivative of its square."""
+    v = exp(z)
+    return v - y, v * (2.0 * v - y)
+
+
 def inverse(v):
     return log(v)
 
@@ -21,6 +27,7 @@ EXP = Activation(
     gain="exp(z)",
     terms=terms,
     inverse=inverse,
+    error=error,
     flat=(-5.0,),
     instead="exp+poisson for counts, exp+gamma for positive amounts, or identity+{cost}",
     limits="v → 0 as z → −∞, where the gain falls with v; both grow without bound as z → ∞.",

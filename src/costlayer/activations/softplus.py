@@ -1,13 +1,21 @@
 """softplus: positive, and as good as linear where it is large."""
 
 from costlayer.pair import POSITIVE, Activation
-from costlayer.words import absolute, exp, expm1, log, log1p, maximum, where
+from costlayer.words import absolute, exp, expm1, log, log1p_unit, maximum, product, where
 
 
 def terms(z):
     e = exp(-absolute(z))
-    r = 1.0 / (1.0 + e)
-    return maximum(z, 0.0) + log1p(e), where(z >= 0.0, r, e * r), e * r * r
+    v = maximum(z, 0.0) + log1p_unit(e)
+    return v, where(z >= 0.0, 1.0, e) / (1.0 + e), e / (1.0 + e * (2.0 + e))
+
+
+def error(z, y):
+    """v − y, and half the second derivative of its square."""
+    e = exp(-absolute(z))
+    off = maximum(z, 0.0) + log1p_unit(e) - y
+    own, rest = where(z >= 0.0, 1.0, e), where(z >= 0.0, e, 1.0)  # gain and 1 - gain, times 1 + e
+    return off, own * (own + product(rest, off)) / (1.0 + e * (2.0 + e))
 
 
 def inverse(v):
@@ -22,6 +30,7 @@ SOFTPLUS = Activation(
     gain="exp(z)/(1 + exp(z))",
     terms=terms,
     inverse=inverse,
+    error=error,
     flat=(-5.0,),
     instead="softplus+poisson or exp+poisson for counts, exp+gamma for positive amounts, or identity+{cost}",
     limits="v → 0 as z → −∞, where v and the gain fall as e^z; v → z as z → ∞.",

@@ -4,8 +4,8 @@ from costlayer.pair import REALS, SIGNS, Cost
 from costlayer.words import fixed, maximum, where
 
 
-def terms(v, y):
-    margin = 1.0 - y * v
+def terms(error, y):
+    margin = -y * error  # 1 - y v, as y is 1 or -1
     return maximum(margin, 0.0), where(margin > 0.0, -y, fixed(0.0, margin)), fixed(0.0, margin)
 
 
@@ -17,6 +17,7 @@ HINGE = Cost(
     formula="max(0, 1 - y*v)",
     derivative="where(y*v < 1, -y, 0)",
     terms=terms,
+    of_error=True,
     natural="identity+hinge",
     limits="The slope is −y inside the margin and 0 at and beyond it.",
     reference="Cortes and Vapnik (1995), Support-vector networks",

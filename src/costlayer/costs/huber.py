@@ -4,8 +4,7 @@ from costlayer.pair import POSITIVE, REALS, Cost, Parameter
 from costlayer.words import absolute, fixed, maximum, minimum, where
 
 
-def terms(v, y, delta):
-    error = v - y
+def terms(error, y, delta):
     size = absolute(error)
     near = size <= delta
     value = where(near, 0.5 * error * error, delta * (size - 0.5 * delta))
@@ -20,6 +19,7 @@ HUBER = Cost(
     formula="where(abs(v - y) <= delta, (v - y)**2/2, delta*(abs(v - y) - delta/2))",
     derivative="max(-delta, min(v - y, delta))",
     terms=terms,
+    of_error=True,
     natural="identity+huber",
     limits="The slope never exceeds delta.",
     reference="Huber (1964), Robust estimation of a location parameter",

@@ -4,8 +4,7 @@ from costlayer.pair import REALS, Cost
 from costlayer.words import fixed
 
 
-def terms(v, y):
-    error = v - y
+def terms(error, y):
     return error * error, 2.0 * error, fixed(2.0, error)
 
 
@@ -17,6 +16,7 @@ MSE = Cost(
     formula="(v - y)**2",
     derivative="2*(v - y)",
     terms=terms,
+    of_error=True,
     natural="identity+mse",
     limits="Grows as the square of the error, so one outlier can outweigh the rest.",
     reference="Gauss (1809), Theoria motus corporum coelestium",

@@ -35,7 +35,7 @@ import numpy as np
 from numba import njit
 from numpy import {words}
 
-real, double = np.{real}, np.float64
+real, double, log1p_unit = np.{real}, np.float64, np.log1p
 formula = njit(error_model="numpy")
 loop = njit(error_model="numpy", nogil=True, cache=True)
 
@@ -115,7 +115,7 @@ def text(pair: Pair, dtype: str) -> str:
     import llvmlite
     import numba
 
-    words = ", ".join(word for word in VOCABULARY if word not in ("double", "where"))
+    words = ", ".join(word for word in VOCABULARY if word not in ("double", "log1p_unit", "where"))
     header = _HEADER.format(numba=numba.__version__, llvmlite=llvmlite.__version__, real=dtype, words=words)
     names = {function.__name__ for function in lower.loops(pair)}
     lines = []

@@ -4,7 +4,8 @@ The text stands by itself: names of formulas are made unique, and float literals
 engine chooses its element type by what it calls `real`. What it defines:
 - `activation(z, *a)`: v, φ', φ''  (pointwise activations),
 - `inverse(v, *a)`: z,
-- `cost(v, y, *c)`: ℓ and its derivatives by v,
+- `cost(v, y, *c)`: ℓ and its derivatives by v, for a cost of the error v − y by `cost_of_error(error, y, *c)`,
+- `error`: v − y as the activation gives it, and φ'² + φ'' (v − y)  (compositions with a cost of the error),
 - `terms(z, y, *parameters)`: value, δ, curvature  (pointwise pairs), by closed form or by the chain rule,
 - `row_terms(p, q, log_p, log_q, y, *parameters)` and, where the pair has it, `margin(d, y)`  (row pairs),
 - the loops of `costlayer.engines.kernels` that run these over arrays.
@@ -18,7 +19,7 @@ from functools import cache
 
 from costlayer.engines import kernels
 from costlayer.errors import InvalidValue
-from costlayer.pair import Pair, chain, chain_row
+from costlayer.pair import Pair, chain, chain_error, chain_row, error, error_row
 from costlayer.words import VOCABULARY
 
 
@@ -31,28 +32,44 @@ def program(pair: Pair) -> str:
     if pair.activation.terms and pair.activation.inverse:
         text.entry("activation", pair.activation.terms)
         text.entry("inverse", pair.activation.inverse)
-    text.entry("cost", pair.cost.terms)
-    cost = f"cost({{}}, y{''.join(f', {name}' for name in c)})"
+    of_error, after = pair.cost.of_error, "".join(f", {name}" for name in ["y", *c])
+    text.entry("cost_of_error" if of_error else "cost", pair.cost.terms)
+    if of_error:
+        text.lines.append(f"def cost(v{after}):\n    return cost_of_error(v - y{after})")
     closed = pair.closed
     if closed and closed.terms:
         text.entry("terms", closed.terms)
+    elif not pair.row and pair.activation.formula == "z":
+        text.lines.append("terms = cost")
     elif not pair.row:
-        text.entry("chain", chain)
-        text.lines.append(
-            f"def terms(z, y{arguments}):\n"
-            f"    v, gain, bend = activation({', '.join(['z', *a])})\n"
-            f"    value, slope, curve = {cost.format('v')}\n"
-            "    return chain(gain, bend, value, slope, curve)"
-        )
+        own = pair.activation.error
+        lines = [f"def terms(z, y{arguments}):", f"    v, gain, bend = activation({', '.join(['z', *a])})"]
+        if of_error:
+            text.entry("chain", chain_error)
+            text.entry("error", own or error)
+            lines += [
+                f"    off, square = error({', '.join(['z', 'y', *a] if own else ['y', 'v', 'gain', 'bend'])})",
+                f"    value, slope, curve = cost_of_error(off{after})",
+                "    return chain(off, gain, bend, square, value, slope, curve)",
+            ]
+        else:
+            text.entry("chain", chain)
+            lines += [
+                f"    value, slope, curve = cost(v{after})",
+                "    return chain(gain, bend, value, slope, curve)",
+            ]
+        text.lines.append("\n".join(lines))
     elif closed and closed.row_terms:
         text.entry("row_terms", closed.row_terms)
         if closed.margin:
             text.entry("margin", closed.margin)
     else:
         text.entry("chain", chain_row)
+        if of_error:
+            text.entry("error", error_row)
         text.lines.append(
             f"def row_terms(p, q, log_p, log_q, y{arguments}):\n"
-            f"    value, slope, curve = {cost.format('p')}\n"
+            f"    value, slope, curve = {'cost_of_error(error(p, q, y)' if of_error else 'cost(p'}{after})\n"
             "    return chain(p, q, value, slope, curve)"
         )
     for kernel in loops(pair):

@@ -1,13 +1,15 @@
 """exp+gamma: δ = 1 − y exp(−z)."""
 
 from costlayer.pair import ClosedForm
-from costlayer.words import exp, maximum
+from costlayer.words import absolute, exp, where
 
 
 def terms(z, y):
-    half = exp(-0.5 * z)
-    ratio = half * y * half  # in two steps: exp(-z) may overflow where y exp(-z) does not
-    return maximum(z, -1e30) + ratio, 1.0 - ratio, ratio  # the maximum: the ratio outgrows z, also at z = −∞
+    far = absolute(z) > 80.0  # there in two steps: exp(-z) may overflow where y exp(-z) does not
+    f = exp(where(far, -0.5, -1.0) * z)
+    ratio = f * y * where(far, f, 1.0)
+    value = z + ratio
+    return where(value == value, value, ratio), 1.0 - ratio, ratio  # at z = -∞ the ratio outgrows z
 
 
 EXP_GAMMA = ClosedForm(

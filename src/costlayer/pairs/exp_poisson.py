@@ -1,13 +1,13 @@
 """exp+poisson: δ = exp(z) − y."""
 
 from costlayer.pair import ClosedForm
-from costlayer.words import exp, product, where
+from costlayer.words import exp, where
 
 
 def terms(z, y):
     v = exp(z)
-    value = where(v - v == 0.0, v - product(y, z), v)  # once exp(z) is infinite, y z does not matter
-    return value, v - y, v
+    value = v - y * z
+    return where(value == value, value, v), v - y, v  # ∞ - ∞, or 0 · ∞ for y = 0: y z does not matter
 
 
 EXP_POISSON = ClosedForm(

@@ -1,16 +1,18 @@
-"""sigmoid+cross_entropy: δ = σ(z) − y, with no subtraction of nearly equal numbers for y of 0 or 1."""
+"""sigmoid+cross_entropy: δ = σ(z) − y, with no subtraction of nearly equal numbers that were rounded."""
 
 from costlayer.pair import ClosedForm
-from costlayer.words import absolute, exp, log1p, product, where
+from costlayer.words import absolute, exp, log1p_unit, where
 
 
 def terms(z, y):
-    e = exp(-absolute(z))
-    r = 1.0 / (1.0 + e)
-    p = where(z >= 0.0, r, e * r)
-    q = where(z >= 0.0, e * r, r)
-    value = where(z >= 0.0, product(1.0 - y, z), -product(y, z)) + log1p(e)
-    return value, (1.0 - y) * p - y * q, e * r * r
+    m = absolute(z)
+    e = exp(-m)
+    right, middle = z >= 0.0, m < 1.0
+    a = where(right, 1.0 - y, y)  # how far y is from the end where v goes
+    # v − y from that end, or from ½ in the middle: y less that is exact where v and y are close
+    off = where(middle, where(right, 0.5 - y, y - 0.5), a) + where(middle, 0.5 - 0.5 * e, -e) / (1.0 + e)
+    value = where(a == 0.0, 0.0, a * m) + log1p_unit(e)  # nothing times infinity is nothing
+    return value, where(right, off, -off), e / (1.0 + e * (2.0 + e))
 
 
 SIGMOID_CROSS_ENTROPY = ClosedForm(

@@ -2,14 +2,17 @@
 
 from costlayer.pair import ClosedForm
 from costlayer.pairs.softplus_log import terms as log_softplus
-from costlayer.words import maximum, product
+from costlayer.words import product, where
 
 
 def terms(z, y):
-    v, log_v, slope, bend = log_softplus(z)
-    ratio = y / v
-    value = maximum(log_v, -1e30) + ratio
-    return value, product(slope, 1.0 - ratio), product(bend, 1.0 - ratio) + product(ratio, slope * slope)
+    v, log_v, slope, bend, shrink, f, g = log_softplus(z)
+    ratio = where(z < 0.0, y / f / ((1.0 + shrink) * g), y / v)  # v itself underflows where y/v need not
+    value, error = log_v + ratio, v - y
+    # (v − y)/v, by the difference wherever v has all its digits
+    excess = where(z < -80.0, 1.0 - ratio, where(error == v, 1.0, error / v))
+    curvature = product(slope * slope, bend + ratio * (1.0 - bend))
+    return where(value == value, value, ratio), product(slope, excess), curvature
 
 
 SOFTPLUS_GAMMA = ClosedForm(

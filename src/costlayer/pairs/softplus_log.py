@@ -1,22 +1,32 @@
 """The logarithm of softplus and its derivatives, which keep their digits where softplus itself underflows."""
 
-from costlayer.words import absolute, exp, log, log1p, maximum, where
+from costlayer.words import absolute, exp, log1p, minimum, where
+
+
+def rest(e):
+    """ln(1 + e)/e − 1 for e in [0, 1], by ln(1 + e) = 2 (w + w³/3 + w⁵/5 + …) at w = e/(2 + e)."""
+    w = e / (2.0 + e)
+    t = w * w
+    series = 1.0 / 21.0 + t * (
+        1.0 / 23.0 + t * (1.0 / 25.0 + t * (1.0 / 27.0 + t * (1.0 / 29.0 + t * (1.0 / 31.0 + t / 33.0))))
+    )
+    series = 1.0 / 11.0 + t * (1.0 / 13.0 + t * (1.0 / 15.0 + t * (1.0 / 17.0 + t * (1.0 / 19.0 + t * series))))
+    series = t * (1.0 / 3.0 + t * (1.0 / 5.0 + t * (1.0 / 7.0 + t * (1.0 / 9.0 + t * series))))
+    return (2.0 * series - e) / (2.0 + e)
 
 
 def terms(z):
-    """v = softplus(z), ln v, and the first and second derivative of ln v."""
-    e = exp(-absolute(z))
-    r = 1.0 / (1.0 + e)
-    v = maximum(z, 0.0) + log1p(e)
-    # For z < 0, where v = log1p(e): ln v = z + log1p(shrink), shrink = log1p(e) / e - 1; a series where e is small.
-    t = -e
-    series = 1.0 / 9.0 + t * (
-        1.0 / 10.0 + t * (1.0 / 11.0 + t * (1.0 / 12.0 + t * (1.0 / 13.0 + t * (1.0 / 14.0 + t / 15.0))))
-    )
-    series = 1.0 / 5.0 + t * (1.0 / 6.0 + t * (1.0 / 7.0 + t * (1.0 / 8.0 + t * series)))
-    series = t * (1.0 / 2.0 + t * (1.0 / 3.0 + t * (1.0 / 4.0 + t * series)))
-    small = e < 0.05
-    shrink = where(small, series, (log1p(e) - e) / where(small, 1.0, e))
-    slope = where(z < 0.0, r / (1.0 + shrink), r / v)
-    bend = where(z < 0.0, shrink * slope * slope, (e * r - slope) * slope)
-    return v, where(z < 0.0, z + log1p(shrink), log(v)), slope, bend
+    """v = softplus(z) and l = ln v; l', l''/l'²; for e = exp(−|z|): rest(e); f and g, e = f g, f not subnormal."""
+    m = absolute(z)
+    far = m > 80.0
+    f = exp(where(far, -0.5, -1.0) * m)
+    g = where(far, f, 1.0)
+    e = f * g
+    shrink = rest(e)
+    tail = e + e * shrink  # ln(1 + e)
+    left = z < 0.0
+    v = where(left, tail, z + tail)
+    log_v = where(left, z, 0.0) + log1p(where(left, shrink, (z - 1.0) + tail))
+    slope = 1.0 / ((1.0 + e) * where(left, 1.0 + shrink, v))
+    bend = where(left, shrink, e * minimum(v, 1e30) - 1.0)
+    return v, log_v, slope, bend, shrink, f, g

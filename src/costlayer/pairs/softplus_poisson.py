@@ -2,15 +2,16 @@
 
 from costlayer.pair import ClosedForm
 from costlayer.pairs.softplus_log import terms as log_softplus
-from costlayer.words import absolute, exp, product, where
+from costlayer.words import where
 
 
 def terms(z, y):
-    v, log_v, slope, bend = log_softplus(z)
-    e = exp(-absolute(z))
-    r = 1.0 / (1.0 + e)
-    value = where(v - v == 0.0, v - product(y, log_v), v)  # at z = ∞, where y ln v does not matter
-    return value, where(z >= 0.0, r, e * r) - y * slope, e * r * r - y * bend
+    v, log_v, slope, bend, _, f, g = log_softplus(z)
+    value, error, e = v - y * log_v, v - y, f * g
+    gain = where(z >= 0.0, 1.0, e) / (1.0 + e)
+    delta = where(error == v, gain, slope * error)  # without 0 · ∞ at z = ∞
+    # at z = ±∞ y ln v does not matter
+    return where(value == value, value, v), delta, e / (1.0 + e * (2.0 + e)) - y * bend * slope * slope
 
 
 SOFTPLUS_POISSON = ClosedForm(
