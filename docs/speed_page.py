@@ -145,12 +145,10 @@ def pairs_reading(cases: list[dict]) -> str:
         f"torch eager {span(large, 'eager', 'ours')} times as long as costlayer's, and one of torch.compile "
         f"{span(large, 'compile', 'ours')} times."
     ]
-    lines += [
-        f"For {describe(case)} scores it takes {listed(case['seconds'], 1e6, 'µs')}: there the calls count, not the "
-        "arithmetic."
-        for case in small
-    ]
-    return "\n".join(lines)
+    if small:
+        lines += ["On small arrays the calls count more than the arithmetic:"]
+        lines += ["\n".join(f"- {describe(case)}: {listed(case['seconds'], 1e6, 'µs')}" for case in small)]
+    return "\n\n".join(lines)
 
 
 def growth_reading(cases: list[dict]) -> str:
