@@ -64,23 +64,24 @@ def arithmetic(storage):
 def defined(name, x):
     """Of the finite numbers, those in the domain, and not so large that mpmath has no room."""
     low, high = {"log": (0, np.inf), "log1p": (-1, np.inf), "log1p_unit": (0, 1)}.get(name, (-760.0, 720.0))
-    return x[np.isfinite(x) & (low <= x) & (x <= high) & (x != 0 if name == "log" else x > -1 if low == -1 else x == x)]
+    inside = (low < x) & (x < high)
+    return x[np.isfinite(x) & (inside | (x == 1) if name == "log1p_unit" else inside)]
 
 
 def samples(storage, name):
-    """Some of every binade that the stored type has, the neighbours of each switch, and the busy middle."""
+    """One of every binade that the stored type has, the neighbours of the switches, and the busy middle."""
     real = arithmetic(storage)
-    info = np.finfo(np.float32 if storage != "float64" else np.float64)
+    info = np.finfo(np.float64 if storage == "float64" else np.float32)
     random = np.random.default_rng(7)
-    exponents = np.repeat(np.arange(info.minexp - info.nmant, info.maxexp), 4)
+    exponents = np.arange(info.minexp - info.nmant, info.maxexp)
     binades = np.ldexp(random.uniform(1, 2, exponents.size), exponents)
-    halves = np.arange(-2200, 2200) / 2 * np.log(2)  # where the reduced argument jumps, for exp and expm1
-    roots = np.sqrt(2.0) * 2.0 ** np.arange(-40, 40)  # and for log
-    ends = np.array([0.5, 1, 2, 3.95, 4.5, 6, 18, 38, 87.34, 88.72, 103.97, 104, 708.4, 709.7, 745.1, 746])
-    centres = np.concatenate([halves, roots, roots - 1, ends, info.tiny * 2.0 ** np.arange(-3, 3)])
-    near = np.concatenate([centres * (1 + step * info.eps) for step in (-4, -1, 0, 1, 4)])
-    middle = np.concatenate([random.uniform(0, size, 1500) for size in (0.7, 1, 5, 100, 750)])
-    x = np.concatenate([binades, near, middle, 1 - random.uniform(0, 1, 500) ** 9, 1 + random.uniform(0, 1, 500) ** 9])
+    jumps = np.arange(1, 2200, 2) / 2 * np.log(2)  # where the reduced argument jumps, for exp and expm1
+    roots = np.sqrt(2.0) * 2.0 ** np.arange(-30, 30)  # and for log
+    ends = np.array([0.4142, 0.5, 0.5625, 1, 2, 3.95, 4.5, 6, 18, 38, 87.34, 88.72, 103.97, 104, 708.4, 709.7, 745.1])
+    centres = np.concatenate([jumps[:8], jumps[8::12], roots, roots - 1, ends, info.tiny * 2.0 ** np.arange(-3, 3)])
+    near = np.concatenate([centres * (1 + step * info.eps) for step in (-2, -1, 0, 1, 2)])
+    middle = np.concatenate([random.uniform(0, size, 300) for size in (0.7, 1, 5, 100, 750)])
+    x = np.concatenate([binades, near, middle, 1 - random.uniform(0, 1, 200) ** 9, 1 + random.uniform(0, 1, 200) ** 9])
     if storage != "float64":  # what a formula hands on was computed, but from such data
         x = x.astype(np.float32)
     with np.errstate(over="ignore"):
@@ -92,20 +93,18 @@ def samples(storage, name):
 @pytest.mark.parametrize("storage", ["float64", "float32", "bfloat16"])
 def test_functions_are_as_near_the_truth_as_promised(storage, name, fused):
     x = samples(storage, name)
-    assert x.size > 500
     info = np.finfo(x.dtype)
     with mp.workprec(120):
         for score, found in zip(x.tolist(), run(storage, name, x, fused).tolist(), strict=True):
             right = FUNCTIONS[name](mp.mpf(score))
             if storage == "float32":
-                allowed = max(RELATIVE * abs(right), mp.mpf("1e-300"))
-                right = mp.inf if found == np.inf and right > mp.mpf("1e300") else right
+                allowed, largest = max(RELATIVE * abs(right), mp.mpf("1e-300")), mp.mpf("1e300")
             else:
                 exponent = max(mp.frexp(right)[1] - 1, int(info.minexp))
                 allowed = ULPS.get(storage, {}).get(name, 1) * mp.ldexp(1, exponent - info.nmant)
                 largest = mp.mpf(float(info.max))
-                right = right if abs(right) < largest + allowed / 2 or np.isfinite(found) else mp.inf
-            assert right == found or abs(right - found) <= allowed, f"{name}({score!r}) = {found!r}, not {right}"
+            near = right > largest - allowed if found == np.inf else abs(right - found) <= allowed
+            assert near, f"{name}({score!r}) = {found!r}, not {right}"
 
 
 LIMITS = {  # x: the value there
