@@ -20,7 +20,7 @@ FUNCTIONS = {
     "tanh": mp.tanh,
     "erf": mp.erf,
 }
-STORED = list(vector_math.STORED)
+STORED = vector_math.STORED
 HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 ULPS = {"float64": {"tanh": 2, "erf": 2}, "bfloat16": dict.fromkeys(FUNCTIONS, 2)}  # 1 elsewhere
 RELATIVE = mp.mpf(2) ** -29

@@ -44,10 +44,6 @@ def where(condition, a, b):
     return a if condition else b
 
 
-def absolute(x):
-    return abs(x)
-
-
 def maximum(a, b):
     return a if a >= b or a != a else b
 
@@ -170,18 +166,6 @@ def erf(x):
 
 
 # ---- Between what is stored and what is computed with ---------------------------------------------------------------
-def load_plain(x):
-    return real(x)
-
-
-def store_float64(x):
-    return x
-
-
-def store_float32(x):
-    return np.float32(x)
-
-
 def load_bfloat16(x):
     return (bits(x) << 16).view(real)
 
@@ -211,13 +195,10 @@ def store_float16(x):
     return np.uint16(nearest | ((i >> 16) & 0x8000))
 
 
-FUNCTIONS = (where, absolute, maximum, minimum, sign, exp, expm1, log_near, log, log1p, log1p_unit, tanh, erf)
-STORED: dict[str, tuple[str, Callable, Callable]] = {  # how it is computed, and how it is read and written
-    "float64": ("full", load_plain, store_float64),
-    "float32": ("spare", load_plain, store_float32),
-    "bfloat16": ("half", load_bfloat16, store_bfloat16),
-    "float16": ("half", load_float16, store_float16),
-}
+FUNCTIONS = (where, maximum, minimum, sign, exp, expm1, log_near, log, log1p, log1p_unit, tanh, erf)
+KINDS = {"float64": "full", "float32": "spare", "bfloat16": "half", "float16": "half"}  # of arithmetic
+CONVERSIONS = {"bfloat16": (load_bfloat16, store_bfloat16), "float16": (load_float16, store_float16)}
+STORED = tuple(KINDS)
 
 
 # ---- The text -------------------------------------------------------------------------------------------------------
@@ -232,11 +213,12 @@ def text(storage: str) -> str:
     It stands by itself, and defines `real` (the arithmetic type), `double`, the decorator `formula`, the words in
     `WORDS`, `fma`, `load` (an element of a stored array -> real) and `store` (real -> an element).
     """
-    kind, load, store = STORED[storage]
+    kind = KINDS[storage]
     lines = [
         f"import numpy as np\n{_IMPORT}",
         f"real, bits, double = np.{_TYPES[kind][0]}, np.{_TYPES[kind][1]}, np.float64",
         f"formula = njit({_FORMULA})",
+        "absolute = abs",
         "INFINITY, NAN = real(np.inf), real(np.nan)",
         *(f"{name} = real({value!r})" for name, value in _reals(kind).items()),
         *(f"{name} = bits({value:#x})" for name, value in _integers(kind).items()),
@@ -245,7 +227,11 @@ def text(storage: str) -> str:
         lines += [f"{name}_{i} = real({c!r})" for i, c in enumerate(coefficients)]
     lower = _Lower(kind)
     lines.append(f'\n\n@njit({_FORMULA}, fastmath={{"contract"}})\n{lower.function("fma", fma)}')
-    functions = {function.__name__: function for function in FUNCTIONS} | {"load": load, "store": store}
+    functions = {function.__name__: function for function in FUNCTIONS}
+    if storage in CONVERSIONS:
+        functions["load"], functions["store"] = CONVERSIONS[storage]
+    else:  # what needs no function of its own compiles sooner
+        lines.append(f"load, store = real, np.{storage}")
     lines += [f"\n\n@formula\n{lower.function(name, function)}" for name, function in functions.items()]
     return "\n".join(lines) + "\n"
 
