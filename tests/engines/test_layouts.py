@@ -6,11 +6,13 @@ import math
 import jobs
 import numpy as np
 import pytest
+import torch
 
 import accuracy
 import costlayer as cl
 from costlayer.catalogue import build
 from costlayer.evaluate import evaluate
+from costlayer.torch import CostLayer
 
 INF = math.inf
 LARGE, SMALL = (331, 211), (7, 5, 109)  # more than a block; the examples of rows along two axes
@@ -173,9 +175,6 @@ def sized(name, size, dtype):
 
 @pytest.mark.parametrize("name", jobs.PAIRS)
 def test_any_number_of_torchs_threads_gives_the_same_bits(name):
-    torch = pytest.importorskip("torch")
-    from costlayer.torch import CostLayer
-
     def work():
         found = []
         for size in SIZES:
@@ -318,9 +317,6 @@ def test_infinite_scores_of_pointwise_pairs(pointwise_pair, dtype, front):
     if front == "numpy":
         value, delta, _ = everything(pair, z, goal)
     else:
-        torch = pytest.importorskip("torch")
-        from costlayer.torch import CostLayer
-
         scores = torch.from_numpy(z).requires_grad_()
         value = CostLayer(pair, reduction="none")(scores, torch.from_numpy(goal))
         value.sum().backward()
@@ -358,3 +354,47 @@ def test_infinite_scores_of_row_pairs(case, dtype):
     assert value[0] == pytest.approx((error**2).sum(), rel=1e-6)
     slopes = 2 * error
     np.testing.assert_allclose(delta[0], p * (slopes - np.dot(p, slopes)), atol=1e-6)
+
+
+# Layouts of torch
+
+
+TORCHS = {
+    "transposed": lambda t: t.T.contiguous().T,
+    "a window": lambda t: torch.nn.functional.pad(t, (3, 2, 1, 1))[1:-1, 3:-2],
+    "every other": lambda t: torch.stack([t, t + 1], 2)[..., 0],
+    "one number": lambda t: t[0, 0].expand_as(t),
+    "one row": lambda t: t[:1].expand_as(t),
+    "one column": lambda t: t[:, :1].expand_as(t),
+    "rows that overlap": lambda t: t.as_strided(t.shape, (3, 1)),
+}
+
+
+@pytest.mark.parametrize("kind", ["float64", "float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("layout", TORCHS)
+@pytest.mark.parametrize("name", jobs.PAIRS)
+def test_a_layout_of_tensors_changes_nothing(name, layout, kind):
+    """Of scores, targets, weights and the gradient from above."""
+    pair, kind = build(name, {}), getattr(torch, kind)
+    layer = CostLayer(pair, reduction="none")
+
+    def lay(tensor):
+        return TORCHS[layout](tensor) if tensor.ndim == 2 else torch.stack([tensor, tensor], 1)[:, 0]
+
+    def work(z, y, weight, upstream):
+        z = z.detach().requires_grad_()
+        loss = layer(z, y, weight)
+        return loss.detach(), *torch.autograd.grad(loss, z, upstream), layer.predict(z).detach()
+
+    z, y = (torch.from_numpy(array) for array in jobs.example(name, "float64", LARGE))
+    weight = torch.linspace(0, 2, y.numel()).reshape(y.shape)
+    z, weight = z.to(kind), weight.to(kind)
+    upstream = torch.linspace(-1, 1, y.numel(), dtype=torch.float64 if kind == torch.float64 else torch.float32)
+    given = [lay(tensor) for tensor in (z, y if pair.row else y.to(kind), weight, upstream.reshape(y.shape))]
+    before = [tensor.clone() for tensor in given]
+    plain = [tensor.clone(memory_format=torch.contiguous_format) for tensor in given]
+    assert all(tensor.is_contiguous() for tensor in plain)
+    for found, truth in zip(work(*given), work(*plain), strict=True):
+        assert torch.equal(found, truth)
+    assert all(torch.equal(*pair) for pair in zip(given, before, strict=True))
+    assert not any(tensor.is_contiguous() for tensor in given if tensor.ndim == 2)
