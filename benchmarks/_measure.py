@@ -136,6 +136,12 @@ class Results:
             met = sum(bound["met"] for bound in self.bounds)
             lines += [f"{met} of {len(self.bounds)} bounds are met.", ""]
         lines += [self.notes, ""] if self.notes else []
+        if whole or any(rows for _, _, rows in self.tables):  # nothing does not replace something
+            self._keep(lines, whole)
+        if interrupted:
+            sys.exit(130)
+
+    def _keep(self, lines: list[str], whole: bool) -> None:
         print("\n".join(lines))
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{self.name}.md").write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
@@ -149,8 +155,6 @@ class Results:
             }
             text = json.dumps(kept, indent=1, ensure_ascii=False)
             (RESULTS / f"{self.name}.json").write_text(text + "\n", encoding="utf-8")
-        if interrupted:
-            sys.exit(130)
 
 
 def report(name: str, title: str, header: list[str], rows: list[list[str]], notes: str = "") -> None:

@@ -33,6 +33,7 @@ def speed():
 def measure(monkeypatch, tmp_path):
     module = load(BENCHMARKS / "_measure.py")
     monkeypatch.setattr(module, "RESULTS", tmp_path)
+    monkeypatch.setattr(module.signal, "signal", lambda *_: None)  # the handlers are the test runner's
     return module
 
 
@@ -148,6 +149,16 @@ with _measure.Results("demo", "Demo", total=2) as results:
     assert '"whole": false' in (tmp_path / "demo.json").read_text(encoding="utf-8")
 
 
+def test_nothing_does_not_replace_something(measure, tmp_path):
+    with measure.Results("demo", "Demo") as results:
+        results.table(["case"]).append(["measured"])
+    again = measure.Results("demo", "Demo")
+    again.table(["case"])
+    with pytest.raises(SystemExit):
+        again.__exit__(KeyboardInterrupt)
+    assert "| measured |" in (tmp_path / "demo.md").read_text(encoding="utf-8")
+
+
 @pytest.fixture
 def checkout(tmp_path):
     """A checkout with two benchmarks, of which the first fails."""
@@ -158,27 +169,53 @@ def checkout(tmp_path):
     return tmp_path
 
 
-def bench(folder, *names):
+def bench(folder, *names, **options):
     paths = os.pathsep.join(filter(None, (str(ROOT / "src"), os.environ.get("PYTHONPATH"))))
-    return subprocess.run(
-        [sys.executable, "-m", "costlayer", "bench", *names],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "-m", "costlayer", "bench", *names]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    environment = {**os.environ, "PYTHONPATH": paths}
+    return subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes, **options)
+
+
+def run_bench(folder, *names):
+    with bench(folder, *names) as running:
+        out, err = running.communicate()
+    return running.returncode, out, err
 
 
 def test_bench_goes_on_after_a_failure_and_says_so(checkout):
-    done = bench(checkout)
-    assert "measured" in done.stdout
-    assert re.search(r"Failed: breaks\.$", done.stderr, re.M)
-    assert done.returncode == 1
-    assert bench(checkout, "works").returncode == 0
+    code, out, err = run_bench(checkout)
+    assert "measured" in out
+    assert re.search(r"Failed: breaks\.$", err, re.M)
+    assert code == 1
+    assert run_bench(checkout, "works")[0] == 0
 
 
 def test_bench_knows_every_name_before_it_runs_one(checkout):
-    done = bench(checkout, "works", "work")
-    assert done.returncode == 2
-    assert "measured" not in done.stdout
-    assert "works" in done.stderr
+    code, out, err = run_bench(checkout, "works", "work")
+    assert code == 2
+    assert "measured" not in out
+    assert "works" in err
+
+
+def test_ctrl_c_waits_for_what_a_benchmark_keeps(checkout):
+    script = """
+import time
+from pathlib import Path
+try:
+    print("begun", flush=True)
+    time.sleep(60)
+except KeyboardInterrupt:
+    time.sleep(1)
+    Path("kept").touch()
+"""
+    (checkout / "benchmarks" / "slow.py").write_text(script)
+    with bench(checkout, "slow", "works", start_new_session=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "begun\n"
+        os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+        out, err = running.communicate()
+    assert (checkout / "kept").exists()
+    assert running.returncode == 130
+    assert "Interrupted" in err
+    assert "measured" not in out
