@@ -74,7 +74,7 @@ def minimax(kind: str, function: Real, weight: Real, low, high, degree: int) -> 
     return [float(c) for c in found], error
 
 
-def atanh(z: mp.mpf) -> mp.mpf:
+def artanh(z: mp.mpf) -> mp.mpf:
     """2 atanh(s)/s at z = s²."""
     s = mp.sqrt(z)
     return 2 * mp.atanh(s) / s
@@ -87,59 +87,45 @@ def tanh(z: mp.mpf) -> mp.mpf:
 
 
 def surprise(x: mp.mpf) -> mp.mpf:
-    """−ln erfc(x)."""
-    return -mp.log(mp.erfc(x))
+    """−ln erfc(x)/x − 1."""
+    return -mp.log(mp.erfc(x)) / x - 1
 
 
-REDUCED = (
-    -LN2 / 2 * (1 + mp.mpf("1e-6")),
-    LN2 / 2 * (1 + mp.mpf("1e-6")),
-)  # rounding may take r a little beyond ln 2 / 2
-# Name: function, weight (so that the error is that of the result, relative), interval, and the degree for each kind of
-# arithmetic. "spare" has bits to spare (double for float32 data): it fits the whole function; the others keep its
-# first terms exact and fit the remainder.
-WHOLE = {
-    "EXP": (mp.exp, lambda r: mp.exp(-r), *REDUCED, {"spare": 6}),
-    "EXPM1": (lambda r: mp.expm1(r) / r, lambda r: r / mp.expm1(r), *REDUCED, {"spare": 6}),
-    "LOG": (atanh, lambda z: 1 / atanh(z), mp.mpf(0), ROOT**2, {"spare": 3}),
-    "LOG1P_UNIT": (
-        lambda x: mp.log1p(x) / x,
-        lambda x: x / mp.log1p(x),
-        mp.mpf(0),
-        mp.mpf(1),
-        {"spare": 10, "half": 9},
-    ),
-}
-REMAINDER = {
-    "EXP": (lambda r: (mp.expm1(r) - r) / r**2, lambda r: r**2 * mp.exp(-r), *REDUCED, {"half": 4, "full": 9}),
-    "EXPM1": (lambda r: (mp.expm1(r) - r) / r**2, lambda r: r**2 / mp.expm1(r), *REDUCED, {"half": 5, "full": 10}),
-    "LOG": (lambda z: (atanh(z) - 2) / z, lambda z: z / atanh(z), mp.mpf(0), ROOT**2, {"half": 2, "full": 6}),
-    "TANH": (
+SLACK = 1 + mp.mpf("1e-6")  # rounding may take the reduced argument of exp a little further
+REDUCED = (-LN2 / 2 * SLACK, LN2 / 2 * SLACK)
+UNIT = (mp.mpf(0), mp.mpf(1))
+ARTANH = (mp.mpf(0), ROOT**2)
+# Name, function, weight (which makes the error that of the result, relative), interval, and the degree for each kind of
+# arithmetic. "spare" has digits to spare and "half" needs few: there a polynomial may be the whole function. Elsewhere
+# the first terms are kept exact, and it is what remains.
+POLYNOMIALS: list[tuple[str, Real, Real, tuple[mp.mpf, mp.mpf], dict[str, int]]] = [
+    ("EXP", lambda r: (mp.expm1(r) - r) / r**2, lambda r: r**2 * mp.exp(-r), REDUCED, {"full": 9}),
+    ("EXP", mp.exp, lambda r: mp.exp(-r), REDUCED, {"spare": 6}),
+    ("EXP", mp.exp, lambda r: mp.exp(-r), (-LN2 * SLACK, LN2 * SLACK), {"half": 7}),
+    ("EXPM1", lambda r: (mp.expm1(r) - r) / r**2, lambda r: r**2 / mp.expm1(r), REDUCED, {"full": 10, "half": 5}),
+    ("EXPM1", lambda r: mp.expm1(r) / r, lambda r: r / mp.expm1(r), REDUCED, {"spare": 6}),
+    ("LOG", lambda z: (artanh(z) - 2) / z, lambda z: z / artanh(z), ARTANH, {"full": 6, "half": 2}),
+    ("LOG", artanh, lambda z: 1 / artanh(z), ARTANH, {"spare": 3}),
+    ("LOG1P_UNIT", lambda x: mp.log1p(x) / x, lambda x: x / mp.log1p(x), UNIT, {"spare": 10, "half": 9}),
+    (
+        "TANH",
         lambda z: (tanh(z) - 1) / z,
         lambda z: z / tanh(z),
-        mp.mpf(0),
-        mp.mpf("0.5625") ** 2,
-        {"half": 4, "full": 10},
+        (mp.mpf(0), mp.mpf("0.5625") ** 2),
+        {"full": 10, "half": 4},
     ),
-}
-ERF = {  # x P(x) + x = −ln erfc(x): name of the kind, last x, degree
-    "half": (mp.mpf("3.95"), 8),
-    "spare": (mp.mpf("4.5"), 11),
-    "full": (mp.mpf(6), 26),
-}
+    ("ERF", surprise, lambda x: x * mp.erfc(x) / mp.erf(x), (mp.mpf(0), mp.mpf(6)), {"full": 26}),
+    ("ERF", surprise, lambda x: x * mp.erfc(x) / mp.erf(x), (mp.mpf(0), mp.mpf("4.5")), {"spare": 11}),
+    ("ERF", surprise, lambda x: x * mp.erfc(x) / mp.erf(x), (mp.mpf(0), mp.mpf("3.95")), {"half": 8}),
+]
 
 
 def derive() -> dict[str, dict[str, tuple[list[float], mp.mpf]]]:
     """Kind of arithmetic, name, (coefficients, error)."""
     found: dict[str, dict] = {"full": {}, "spare": {}, "half": {}}
-    for group in (WHOLE, REMAINDER):
-        for name, (function, weight, low, high, degrees) in group.items():
-            for kind, degree in degrees.items():
-                found[kind][name] = minimax(kind, function, weight, low, high, degree)
-    for kind, (high, degree) in ERF.items():
-        found[kind]["ERF"] = minimax(
-            kind, lambda x: surprise(x) / x - 1, lambda x: x * mp.erfc(x) / mp.erf(x), mp.mpf(0), high, degree
-        )
+    for name, function, weight, (low, high), degrees in POLYNOMIALS:
+        for kind, degree in degrees.items():
+            found[kind][name] = minimax(kind, function, weight, low, high, degree)
     return found
 
 

@@ -30,7 +30,8 @@ WORDS = ("absolute", "exp", "expm1", "log", "log1p", "log1p_unit", "maximum", "m
 real: Any = None  # the arithmetic type
 bits: Any = None  # the unsigned integer of its size
 polynomial: Any = None  # polynomial(NAME, x): unrolled into a chain of fma
-SPARE: Any = None  # whether the arithmetic has digits to spare
+SPARE: Any = None  # whether the arithmetic has digits to spare,
+HALF: Any = None  # and whether what is stored has few
 EXP: Any = None
 EXPM1 = LOG = LOG1P_UNIT = TANH = ERF = EXP
 LOG2E: Any = None
@@ -63,16 +64,23 @@ def fma(a, b, c):
 def exp(x):
     x = EXP_LOW if x < EXP_LOW else x
     x = EXP_HIGH if x > EXP_HIGH else x
+    if HALF:  # in steps of 2 ln 2: the power is applied twice, for the result may be subnormal
+        t = fma(x, 0.5 * LOG2E, EXP_ROUND)
+        n = t - EXP_ROUND
+        r = fma(n, -2.0 * LN2_LOW, fma(n, -2.0 * LN2_HIGH, x))
+        power = (t.view(bits) << WIDTH).view(real)
+        return polynomial(EXP, r) * power * power
     t = fma(x, LOG2E, EXP_ROUND)  # its last bits are n = x/ln 2, rounded, in the form of an exponent
     n = t - EXP_ROUND
     if SPARE:
         r = fma(n, -LN2, x)
         return polynomial(EXP, r) * (t.view(bits) << WIDTH).view(real)  # the power is 0 or infinite at the ends
     r = fma(n, -LN2_LOW, fma(n, -LN2_HIGH, x))
+    near = 1.0 + r
+    near = near + fma(r * r, polynomial(EXP, r), r - (near - 1.0))
     k = t.view(bits)
-    half = bits(k >> 1)  # 2ⁿ in two steps, for the result may be subnormal
-    power, rest = (half << WIDTH).view(real), ((k - half) << WIDTH).view(real)
-    return (fma(r * r, polynomial(EXP, r), r) + 1.0) * power * rest
+    half = bits(k >> 1)  # 2ⁿ in two steps, without losing digits to larger ones
+    return near * (half << WIDTH).view(real) * ((k - half) << WIDTH).view(real)
 
 
 def expm1(x):
@@ -261,9 +269,8 @@ class _Lower(ast.NodeTransformer):
         del tree.body[end + 1 :]  # what stands after `if SPARE: return`
         return ast.unparse(ast.fix_missing_locations(tree))
 
-    def visit_If(self, node):  # SPARE, or a polynomial that not every kind of arithmetic has
-        name = ast.unparse(node.test)
-        holds = self.kind == "spare" if name == "SPARE" else name in COEFFICIENTS[self.kind]
+    def visit_If(self, node):  # SPARE, HALF, or a polynomial that not every kind of arithmetic has
+        holds = ast.unparse(node.test) in (self.kind.upper(), *COEFFICIENTS[self.kind])
         return [self.visit(statement) for statement in (node.body if holds else node.orelse)]
 
     def visit_Call(self, node):
@@ -312,7 +319,7 @@ def _reals(kind: str) -> dict[str, float]:
         **_LIMITS[kind],
         "LN2": 0.6931471805599453,
         "LOG2E": 1.4426950408889634,
-        "EXP_ROUND": round + (bias if kind == "spare" else 2 * bias),
+        "EXP_ROUND": round + (2 * bias if kind == "full" else bias),
         "EXPM1_ROUND": round + bias - 1,
         "SMALLEST": 2.0 ** (1 - bias),
         "SCALE": 2.0 ** (width + 2),
@@ -470,12 +477,15 @@ COEFFICIENTS: dict[str, dict[str, tuple[float, ...]]] = {
         ),
     },
     "half": {
-        "EXP": (  # 2^-28.2
-            0.4999999403953552,
-            0.1666652262210846,
-            0.04166829213500023,
-            0.008368532173335552,
-            0.0013818297302350402,
+        "EXP": (  # 2^-25.9
+            1.0,
+            1.0,
+            0.5000003576278687,
+            0.166666179895401,
+            0.041661228984594345,
+            0.008335942402482033,
+            0.0014104822184890509,
+            0.0001962690002983436,
         ),
         "EXPM1": (  # 2^-31.1
             0.5,
