@@ -2,7 +2,7 @@
 
 Numba calls the C library for each `exp`; a loop over these functions works on as many elements as a register holds.
 Each function is written once, below. `text` gives them for a stored type: polynomials unrolled, literals typed, and
-`if SPARE` decided. What else differs between the types is in the tables at the end.
+each `if SPARE` or `if HALF` decided. What else differs between the types is in the tables at the end.
 
 | stored            | computed in                                           | error, before rounding to what is stored |
 |-------------------|-------------------------------------------------------|------------------------------------------|
@@ -159,7 +159,9 @@ def tanh(x):
     a = abs(x)
     if TANH:
         z = a * a
-        y = fma(a * z, polynomial(TANH, z), a) if a < 0.5625 else 1.0 - 2.0 / (exp(2.0 * a) + 1.0)
+        near = fma(a * z, polynomial(TANH, z), a)
+        far = 1.0 - 2.0 / (exp(2.0 * a) + 1.0)
+        y = near if a < 0.5625 else far
     else:
         e = expm1(-2.0 * a)
         y = -e / (e + 2.0)
