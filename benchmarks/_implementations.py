@@ -132,6 +132,8 @@ def by_optax(pair, kind: str, z, y):
         "exp+poisson": poisson,
     }
     loss = pairs.get(pair.name)
+    if pair.row and np.issubdtype(y.dtype, np.floating):
+        loss = loss and optax.softmax_cross_entropy
     if loss is None:
         activation, cost = activations.get(pair.activation.name), costs.get(pair.cost.name)
         if activation is None or cost is None:
@@ -160,6 +162,8 @@ def by_sklearn(pair, kind: str, z, y):
     if name is None or kind in HALVES:
         return None
     if pair.row:
+        if np.issubdtype(y.dtype, np.floating):  # it takes classes only
+            return None
         loss = losses.HalfMultinomialLoss(n_classes=z.shape[1])
         y = y.astype(z.dtype)
         return loss.loss_gradient(y, np.ascontiguousarray(z))

@@ -143,7 +143,8 @@ def _pair(name: str, kind: str, thin: int) -> dict:
     from _pairs import Sample
 
     pair = _named(name)
-    found = _rows.measure(pair, kind, thin=thin) if pair.row else Sample(pair, kind, thin).measure()
+    rows = min(thin, 4)  # there are few of them
+    found = _rows.measure(pair, kind, thin=rows) if pair.row else Sample(pair, kind, thin).measure()
     if kind in HALVES:
         return {"costlayer": found, "beside": None}
     beside, fewer = {}, max(thin, FEWER)
@@ -151,7 +152,7 @@ def _pair(name: str, kind: str, thin: int) -> dict:
     for other, implementation in {"costlayer": ours, **OTHERS}.items():
         if not available(other):
             continue
-        everywhere = _rows.measure(pair, kind, implementation, fewer) if pair.row else sample.measure(implementation)
+        everywhere = _rows.measure(pair, kind, implementation, rows) if pair.row else sample.measure(implementation)
         if everywhere is not None:
             usual = None if pair.row else sample.measure(implementation, USUAL)
             beside[other] = {"all": everywhere, "usual": usual}

@@ -248,8 +248,8 @@ def page(results: dict) -> str:
         class_reading(results),
         folded("value / δ of the true class / worst δ, raw, in ulp", markdown(*classes(results)[1:3])),
         "## Beside others",
-        f"The same targets and references, and one in {results['fewer']} of the scores. The first figure is the worst "
-        "mixed error in ulp over all of these, the one in brackets that over |z| ≤ "
+        f"The same targets and references, and one in {results['fewer']} of the scores; for softmax pairs the same "
+        "rows. The first figure is the worst mixed error in ulp over all of these, the one in brackets that over |z| ≤ "
         f"{results['usual']:g}; — where there is no such loss or the package was not installed. torch is its own loss "
         "of raw scores where it has one, else its activation and then its cost; Optax is under JAX; scikit-learn's "
         "losses are the private ones of its linear models and boosted trees.",

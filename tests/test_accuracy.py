@@ -1,0 +1,175 @@
+"""No result is further from the exact one than docs/accuracy.md says; the references are right; the page is not stale.
+
+What is measured, and how, is in benchmarks/accuracy.py. Here a part of its points, and each worst one it has found.
+"""
+# ruff: noqa: E402 (the benchmarks are no package)
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mpmath import mp
+
+import costlayer as cl
+
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "benchmarks"))
+
+import _bitwise
+import _exhaustive
+import _extended
+import _limits
+import _pairs
+import _rows
+from _extended import Extended
+from _implementations import ours
+from _ulp import FORMATS, off
+
+FOUND = ROOT / "benchmarks" / "results" / "accuracy.json"
+RESULTS = json.loads(FOUND.read_text(encoding="utf-8")) if FOUND.exists() else {"pairs": {"float32": {}}, "scalar": {}}
+FEW = 25  # one in so many scores
+KNOWN = [pair for pair in cl.pairs() if str(pair) in RESULTS["pairs"]["float32"]]
+POINTWISE = [pair for pair in KNOWN if not pair.row]
+pytestmark = pytest.mark.skipif(not _extended.ENOUGH, reason="needs a long double of 64 bits or more")
+
+
+def room(recorded: float) -> float:
+    """What another machine's library may differ by."""
+    return 1.05 * recorded + 0.25
+
+
+@pytest.fixture(scope="module")
+def page():
+    spec = importlib.util.spec_from_file_location("accuracy_page", ROOT / "docs" / "accuracy_page.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.skipif(not FOUND.exists(), reason="not measured yet: run `costlayer bench accuracy`")
+def test_page_is_what_the_results_make(page):
+    found = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
+    assert found == page.page(page.load()), "docs/accuracy.md is stale: run `costlayer bench accuracy`"
+    assert page.FIGURE.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("pair", KNOWN, ids=str)
+def test_limits_are_those_of_the_page(pair):
+    assert _limits.measure(pair) == [entry for entry in RESULTS["limits"] if entry["pair"] == str(pair)]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("name", ["identity+mae", "sigmoid+cross_entropy"])
+def test_bounds_are_kept(page, name, kind):
+    bound, which = page.BOUNDS[kind]
+    found = _pairs.Sample(cl.pair(name), kind, thin=FEW).measure()
+    assert found.pop("points") > 1000
+    for quantity, entry in found.items():
+        assert entry[which] <= bound, (quantity, entry)
+        assert entry.get("ends", 0.0) <= bound, (quantity, entry)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("pair", KNOWN, ids=str)
+def test_a_part_of_the_points_is_no_worse_than_the_page_says(pair, kind):
+    few = _rows.measure(pair, kind, thin=12) if pair.row else _pairs.Sample(pair, kind, thin=FEW).measure()
+    for quantity, recorded in RESULTS["pairs"][kind][str(pair)].items():
+        if quantity != "points":
+            assert few[quantity]["raw"] <= room(recorded["raw"]), (quantity, few[quantity])
+            if not pair.row:  # a row's mixed figure is looked for where the raw one grows
+                assert few[quantity]["mixed"] <= room(recorded["mixed"]), (quantity, few[quantity])
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("pair", POINTWISE, ids=str)
+def test_the_worst_points_are_no_worse_than_the_page_says(pair, kind):
+    recorded = {q: entry for q, entry in RESULTS["pairs"][kind][str(pair)].items() if q != "points"}
+    z, y = np.array([entry["at"] for entry in recorded.values()], _pairs.numbers(kind)).T
+    exact = _pairs.exact_terms(pair)(Extended(z), Extended(y))
+    found = ours(pair, kind, z.copy(), y.copy())
+    for k, entry in enumerate(recorded.values()):
+        assert off(found[k], exact[k], FORMATS[kind])[k] <= room(entry["raw"])
+
+
+@pytest.mark.parametrize("pair", cl.pairs(), ids=str)
+def test_the_references_agree_with_the_printed_formulas_to_1000_digits(pair):
+    assert _pairs.disagreement(pair, thin=7) < 0.02
+
+
+def test_an_error_of_a_known_size_is_counted_as_such():
+    exact = Extended(np.array([1.0, 1.0, 3e-45, 0.0, 1e40, 2.0**127]))
+    found = np.array([1.0 + 2**-23, 1.0 - 2**-24, 0.0, np.nan, np.inf, np.inf], np.float32)
+    assert off(found, exact, FORMATS["float32"]).tolist() == pytest.approx([1.0, 0.5, 2.14, np.inf, 0.0, 2**23], 1e-2)
+
+
+@pytest.mark.parametrize("name", ["exp", "expm1", "log", "log1p"])
+def test_extended_functions_have_115_bits(name):
+    random = np.random.default_rng(0)
+    x = np.concatenate([random.normal(size=20), random.uniform(-700, 700, 20), 10 ** random.uniform(-300, 300, 20)])
+    x = abs(x) if name.startswith("log") else x[abs(x) < 4000]
+    found = getattr(_extended, name)(Extended(x))
+    with mp.workdps(80):
+        for k, z in enumerate(x):
+            right = getattr(mp, name)(mp.mpf(float(z)))
+            assert abs(_pairs.to_mpmath(found[k]) - right) <= mp.ldexp(abs(right), -115)
+
+
+@pytest.mark.parametrize("function", _exhaustive.functions(), ids=lambda function: function.name)
+def test_functions_of_one_score(function):
+    recorded, random = RESULTS["scalar"].get(function.name), np.random.default_rng(1)
+    assert _exhaustive.check(function, random, 20) < 1e-6, "the reference"
+    found = _exhaustive.sampled(function, random, 8)
+    if recorded is None:
+        assert found["worst"] <= 4.0, found
+        return
+    assert found["worst"] <= room(recorded["worst"]), found
+    at = np.array([recorded["at"]], np.float32).view(np.uint32)[0]
+    assert _exhaustive.chunk(function, int(at), 1)[0] <= room(recorded["worst"])
+
+
+def test_an_exhaustive_run_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
+    monkeypatch.setenv("COSTLAYER_CACHE", str(tmp_path))
+    monkeypatch.setattr(_exhaustive, "ALL", 1 << 14)
+    monkeypatch.setattr(_exhaustive, "CHUNK", 1 << 12)
+    whole = [function for function in _exhaustive.functions() if function.name == "predict: sigmoid"]
+    monkeypatch.setattr(_exhaustive, "functions", lambda: whole)
+
+    def stop(done, of, name):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _exhaustive.run(stop)
+    state = _exhaustive.State()
+    assert 2 <= len(state.done["predict: sigmoid"]) < 4  # of four
+    assert state.result("predict: sigmoid") is None
+    seen = []
+    _exhaustive.run(lambda done, of, name: seen.append((done, of)))
+    assert seen[-1] == (4, 4)
+    assert len(seen) < 3
+    assert _exhaustive.State().result("predict: sigmoid")["worst"] < 4
+
+
+@pytest.mark.skipif(not FOUND.exists(), reason="not measured yet: run `costlayer bench accuracy`")
+@pytest.mark.parametrize("kind", ["float64", "float32"])
+@pytest.mark.parametrize("which", _rows.KINDS)
+def test_softmax_cross_entropy_by_classes(kind, which):
+    pair = cl.pair("softmax+cross_entropy")
+    found = _rows.by_classes(pair, kind, ours, (2, 10, 1000), (which,))
+    for case, entry in found.items():
+        for part, recorded in RESULTS["classes"][kind]["costlayer"][case].items():
+            assert entry[part] <= room(recorded), (case, part)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize(
+    "pair", [cl.pair(name) for name in ("sigmoid+cross_entropy", "softmax+cross_entropy", "exp+poisson")], ids=str
+)
+def test_results_are_the_same_bit_for_bit(pair, kind):
+    found = _bitwise.measure(pair, kind, (1 << 16) + 1037)
+    assert found == dict.fromkeys(_bitwise.WAYS, True)
