@@ -5,6 +5,7 @@ from costlayer.catalogue import pairs as pairs
 from costlayer.choose import Advice as Advice
 from costlayer.choose import choose as choose
 from costlayer.constant import constant as constant
+from costlayer.engines.cpu import set_threads as set_threads
 from costlayer.numpy import curvature as curvature
 from costlayer.numpy import predict as predict
 from costlayer.numpy import value as value

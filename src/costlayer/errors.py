@@ -59,3 +59,7 @@ def nearest(name: str, known: Iterable[object]) -> str:
     if close := difflib.get_close_matches(str(name).casefold(), folded, n=3, cutoff=0.5):
         return "Did you mean " + " or ".join(repr(folded[each]) for each in close) + "?"
     return "Known: " + ", ".join(names[:40]) + (f" and {len(names) - 40} more." if len(names) > 40 else ".")
+
+
+class CacheWarning(UserWarning):
+    """Compiled kernels cannot be kept on disk: the results are the same, and every process waits for its compiler."""

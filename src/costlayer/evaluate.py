@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # a tenth of the time to import costlayer
 Reduction = Literal["mean", "sum", "none", "weighted_mean"]
 REDUCTIONS = ("mean", "sum", "none", "weighted_mean")
 EMPTY = ("error", "zero", "nan")
+NARROW = 32  # classes up to which rows are worked on side by side
 
 
 def check_options(reduction: str, empty: str, label_smoothing: float, ignore_index: int | None) -> None:
@@ -203,7 +204,10 @@ class _PointwiseProblem(_Problem):
     def run(self, scale, outputs, threads):
         low, high = self.pair.target.bounds(self.z.dtype)
         arguments = (self.z, self.y, self.weight, scale, low, high, self.pair.target.ends_only, *outputs.values())
-        return cpu.run(self.pair, "pointwise", self.z.dtype, self.examples, 1, arguments, self.pair.values, threads)
+        single = outputs["curvature"] is None
+        return cpu.run(
+            self.pair, "pointwise", self.z.dtype.name, self.examples, 1, arguments, self.pair.values, threads, single
+        )
 
     def refuse(self, bad):
         index = np.unravel_index(bad, self.example_shape)
@@ -293,12 +297,18 @@ class _RowProblem(_Problem):
         pair, (low, high) = self.pair, self.pair.target.bounds(self.z.dtype)
         low, high = max(low, real(0)), min(high, real(1))
         if self.y is None and self.off == 0.0 and pair.closed and pair.closed.margin:
-            loop, arguments = "margin_rows", (self.z, self.label, self.weight, scale, *outputs.values())
+            given = tuple(outputs.values())
+            loop, arguments = "margin_rows", (self.z, self.label, self.weight, scale, *given)
+            if outputs["curvature"] is None:
+                loop = margin_loop(self.z.shape[1])
+                arguments = arguments[:-1]
         else:
             loop = "softmax_rows"
             targets = (self.label, self.y, real(self.on), real(self.off), self.term_weights)
             arguments = (self.z, *targets, self.weight, scale, low, high, *outputs.values())
-        total, bad = cpu.run(pair, loop, self.z.dtype, self.examples, self.z.shape[1], arguments, pair.values, threads)
+        total, bad = cpu.run(
+            pair, loop, self.z.dtype.name, self.examples, self.z.shape[1], arguments, pair.values, threads
+        )
         if bad < 0 and self.y is not None:
             bad = not_distributions(self.y, None if self.weight is None else self.weight != 0)
         return total, bad
@@ -332,12 +342,17 @@ def predict_and_gain(pair: Pair, z: NDArray, with_gain: bool = True) -> tuple[ND
         rows = np.moveaxis(z, axis, -1)
         flat = np.ascontiguousarray(rows).reshape(-1, rows.shape[-1])
         v = np.empty_like(flat)
-        cpu.run(pair, "softmax", z.dtype, len(flat), flat.shape[1], (flat, v), ())
+        cpu.run(pair, "softmax", z.dtype.name, len(flat), flat.shape[1], (flat, v), ())
         return np.moveaxis(v.reshape(rows.shape), -1, axis), None
     flat = np.ascontiguousarray(z).reshape(-1)
     v, gain = np.empty_like(flat), np.empty_like(flat) if with_gain else None
-    cpu.run(pair, "activate", z.dtype, flat.size, 1, (flat, v, gain), pair.activation_values)
+    cpu.run(pair, "activate", z.dtype.name, flat.size, 1, (flat, v, gain), pair.activation_values)
     return v.reshape(z.shape), None if gain is None else gain.reshape(z.shape)
+
+
+def margin_loop(classes: int) -> str:
+    """Short rows are worked on side by side."""
+    return "margin_narrow" if classes <= NARROW else "margin_wide"
 
 
 def class_axis(pair: Pair, z: NDArray) -> int:

@@ -186,6 +186,7 @@ class ClosedForm:
             derivative of the element's cost by log p, and s' that of s. Scaled by q, both stay finite as p → 1.
         margin: row pairs whose cost depends on the probability of the true class alone: `(d, y, *parameters)`, a
             pointwise formula whose value at y = 0 is the cost at d = logsumexp of the other scores − the true score.
+        single: whether value and δ of float32 scores keep their digits in float32 arithmetic; others take float64.
         canonical: k where δ = k (v − y).
         convex: whether the value is convex in z.
         steady: whether a larger error, on either side of the target, never gives a smaller |δ|.
@@ -201,6 +202,7 @@ class ClosedForm:
     terms: Callable | None = None
     row_terms: Callable | None = None
     margin: Callable | None = None
+    single: bool = False
     canonical: float | None = None
     convex: bool = False
     steady: bool = False

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 from jobs import PAIRS, digest, finished, run, start
@@ -70,3 +71,34 @@ def test_a_cache_of_other_numbers_is_not_believed(cache):
     one.write_text(other.read_text())
     assert results(WARNED, cache=cache) == []
     assert one.read_text() == text
+
+
+@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
+@pytest.mark.parametrize("damage", ["garbage", "nothing", "half"])
+def test_damaged_files_of_the_compiler_cost_a_warning(cache, suffix, damage):
+    for path in (cache / "kernels").rglob(f"*{suffix}"):
+        whole = path.read_bytes()
+        path.write_bytes({"garbage": b"\xff" * len(whole), "nothing": b"", "half": whole[: len(whole) // 2]}[damage])
+    (warned,) = results(WARNED, cache=cache)
+    assert warned[0] == "CacheWarning"
+    assert str(cache) in warned[1]
+    assert "COSTLAYER_CACHE" in warned[1]
+
+
+@pytest.mark.parametrize("kind", ["a file", "nowhere"])
+def test_a_cache_that_cannot_be_written_costs_a_warning(tmp_path, kind):
+    (tmp_path / "taken").write_text("")
+    folder = tmp_path / "taken" if kind == "a file" else "/proc/none"
+    (warned,) = results(WARNED, cache=folder)
+    assert warned[0] == "CacheWarning"
+    assert str(folder) in warned[1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")
+def test_a_full_disk_costs_a_warning(tmp_path):
+    """A limit on the size of files stands for the disk: the sources fit, what is compiled does not."""
+    full = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    full += "resource.setrlimit(resource.RLIMIT_FSIZE, (40000, 40000))\n"
+    (warned,) = results(full + WARNED, cache=tmp_path)
+    assert warned[0] == "CacheWarning"
+    assert results(WARNED, cache=tmp_path) == []  # and once there is room again, it is as if nothing had been

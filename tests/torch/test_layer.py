@@ -523,15 +523,16 @@ def test_without_gradients():
 
 def test_no_gradient_is_worked_out_that_nobody_wants(monkeypatch):
     asked = []
-    found = CostLayer.evaluate
+    found, direct = CostLayer.evaluate, CostLayer._compute
     monkeypatch.setattr(CostLayer, "evaluate", lambda *given: asked.append(given[-1]) or found(*given))
+    monkeypatch.setattr(CostLayer, "_compute", lambda *given: asked.append(given[3] is not None) or direct(*given))
     z, y = example("sigmoid+cross_entropy")
-    layer = CostLayer("sigmoid+cross_entropy")
-    layer(z, y)
-    layer(z.detach(), y)
-    with torch.no_grad():
+    for layer in (CostLayer("sigmoid+cross_entropy"), CostLayer("sigmoid+cross_entropy", reduction="none")):
         layer(z, y)
-    assert asked == [True, False, False]
+        layer(z.detach(), y)
+        with torch.no_grad():
+            layer(z, y)
+    assert asked == [True, False, False] * 2
 
 
 # ----------------------------------------------------------------------- derivatives there are not, and are

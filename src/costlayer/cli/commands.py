@@ -281,6 +281,45 @@ def predict(
 
 
 @_command
+def warmup(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[PAIR]…", help="Pairs to compile; else all.")] = None,
+    dtype: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TYPE", help="float32 (the default), float64, bfloat16 or float16; again for more."),
+    ] = None,
+) -> None:
+    """Compile pairs beforehand, so that no program waits for the compiler.
+
+    Example: `costlayer warmup softmax+cross_entropy identity+huber --dtype float32 --dtype bfloat16`
+    """
+    import time
+
+    from rich.progress import Progress
+
+    import costlayer as cl
+    from costlayer.catalogue import read_pair
+    from costlayer.engines.cpu import cache_folder
+    from costlayer.warmup import DTYPES, warm_up
+
+    chosen = [read_pair(name) for name in names] if names else cl.pairs()
+    kinds = dtype or ["float32"]
+    for kind in kinds:
+        if kind not in DTYPES:
+            raise InvalidValue("--dtype", repr(kind), "one of " + ", ".join(DTYPES), nearest(kind, DTYPES))
+    console = Console(stderr=True)
+    with Progress(console=console) as progress:
+        bar = progress.add_task("compiling", total=len(chosen) * len(kinds))
+        for pair in chosen:
+            for kind in kinds:
+                progress.update(bar, description=f"{pair}, {kind}")
+                start = time.perf_counter()
+                warm_up(pair, kind)
+                progress.advance(bar)
+                print(f"{pair} {kind} {time.perf_counter() - start:.2f} s", flush=True)
+    print(f"In {cache_folder()}", file=sys.stderr)
+
+
+@_command
 def bench(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…", help="Benchmarks to run; else all.")] = None,
 ) -> int:

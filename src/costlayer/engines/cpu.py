@@ -8,41 +8,40 @@ Numba's own cache looks at the time stamp of one file only, and would serve a ch
 from __future__ import annotations
 
 import importlib.util
-import itertools
 import os
 import sys
 import threading
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from costlayer.engines import lower
-from costlayer.errors import InvalidValue
+from costlayer.engines import kernels, lower, vector_math
+from costlayer.errors import CacheWarning, InvalidValue
 from costlayer.pair import Pair
-from costlayer.words import VOCABULARY
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 BLOCK = 1 << 16  # elements summed by one call: fixed, so that the sum does not depend on the number of threads
+ALONE = 1 << 16  # elements below which one thread is sooner done than two have found each other
 
 _HEADER = '''"""Compiled by costlayer with Numba {numba}, llvmlite {llvmlite}. Safe to delete."""
 
-import numpy as np
-from numba import njit
-from numpy import {words}
-
-real, double, log1p_unit = np.{real}, np.float64, np.log1p
-formula = njit(error_model="numpy")
-loop = njit(error_model="numpy", nogil=True, cache=True)
+{words}
+loop = njit(error_model="numpy", nogil=True, cache=True, fastmath=False)
 
 
 @formula
-def where(condition, a, b):
-    return a if condition else b
+def room(rows, columns):
+    return np.empty((rows, columns), score)
+
+
+@formula
+def sums_room(rows, columns):
+    return np.empty((rows, columns), double)
 
 
 '''
@@ -51,42 +50,102 @@ def where(condition, a, b):
 def run(
     pair: Pair,
     loop: str,
-    dtype: np.dtype,
+    storage: str,
+    size: int,
+    width: int,
+    arguments: tuple,
+    parameters: tuple[float, ...],
+    threads: int | None = None,
+    single: bool = False,
+) -> tuple[float, int]:
+    """Run a loop of `costlayer.engines.kernels` over `size` elements, or rows of `width` scores.
+
+    `storage` is the type that the arrays have: "float32", "float64", or, as uint16, "bfloat16" or "float16". `threads`
+    is how many may share the work, never more than `set_threads` said. `single` asks for arithmetic in float32 where
+    the pair bears it. Returns the sum of what the blocks returned, added in a fixed order, and the first bad index or
+    −1.
+    """
+    if parameters:
+        parameters = typed(pair, storage, parameters)
+    return share(kernel(pair, loop, storage, single), size, width, arguments, parameters, threads)
+
+
+def kernel(pair: Pair, loop: str, storage: str, single: bool = False) -> Any:
+    """A loop of a pair, to be compiled when it is first called."""
+    return getattr(_module(pair, storage, single), loop)
+
+
+def share(
+    kernel: Any,
     size: int,
     width: int,
     arguments: tuple,
     parameters: tuple[float, ...],
     threads: int | None = None,
 ) -> tuple[float, int]:
-    """Run a loop of `costlayer.engines.kernels` over `size` elements, or rows of `width` scores.
-
-    Returns the sum of what its blocks returned, added in a fixed order, and the first bad index or −1. `threads` is how
-    many may share the work, by default one per core.
-    """
-    kernel = getattr(_module(pair, np.dtype(dtype).name), loop)
-    real = np.dtype(dtype).type
-    with np.errstate(over="ignore", under="ignore"):
-        given, parameters = parameters, tuple(real(value) for value in parameters)
-    if any(typed == 0.0 or not np.isfinite(typed) for typed, value in zip(parameters, given, strict=True) if value):
-        raise InvalidValue(
-            ", ".join(pair.parameters), f"{given} for {np.dtype(dtype)} scores", "numbers that the type of z can hold"
-        )
-    step = max(1, BLOCK // max(1, width))
+    """Run a kernel as `run` does."""
+    step = max(1, BLOCK // width) if width > 1 else BLOCK
+    if size <= step:
+        try:
+            return kernel(*arguments, 0, size, parameters)
+        except Exception as error:
+            _leave_cache(kernel, error)
+            return kernel(*arguments, 0, size, parameters)
+    if not kernel.signatures:  # compiled here, so that what fails fails once
+        share(kernel, 0, width, arguments, parameters)
     starts = range(0, size, step)
+    totals, bads, waiting = [0.0] * len(starts), [-1] * len(starts), iter(enumerate(starts))
 
-    def part(blocks: range) -> list:
-        return [kernel(*arguments, start, min(start + step, size), parameters) for start in blocks]
+    def work() -> None:
+        for k, start in waiting:  # whoever is free takes the next block
+            totals[k], bads[k] = kernel(*arguments, start, min(start + step, size), parameters)
 
-    workers = min(threads or available_cores(), len(starts) // 2)
-    if workers <= 1:
-        results = part(starts)
-    else:
-        cuts = [len(starts) * k // workers for k in range(workers + 1)]
-        first, *rest = [starts[a:b] for a, b in itertools.pairwise(cuts)]
-        others = [_pool().submit(part, blocks) for blocks in rest]
-        results = [*part(first), *itertools.chain.from_iterable(other.result() for other in others)]
-    bad = next((index for _, index in results if index >= 0), -1)
-    return sum((total for total, _ in results), 0.0), bad
+    workers = 1 if size * width <= ALONE else min(threads or get_threads(), get_threads(), len(starts))
+    others = [_pool(workers - 1).submit(work) for _ in range(workers - 1)]
+    try:
+        work()
+    finally:  # after Ctrl-C too nobody goes on writing
+        for _ in waiting:
+            pass
+        for other in others:
+            other.result()
+    return sum(totals), next((bad for bad in bads if bad >= 0), -1)
+
+
+def typed(pair: Pair, storage: str, given: tuple[float, ...]) -> tuple[float, ...]:
+    """Parameters as the loops take them, if the type of the scores can hold them."""
+    single = np.float64 if storage == "float64" else np.float32
+    with np.errstate(over="ignore", under="ignore"):
+        typed = tuple(single(value) for value in given)
+    if any(t == 0.0 or not np.isfinite(t) for t, value in zip(typed, given, strict=True) if value):
+        raise InvalidValue(
+            ", ".join(pair.parameters), f"{given} for {storage} scores", "numbers that the type of z can hold"
+        )
+    kind = np.float32 if vector_math.KINDS[storage] == "half" else np.float64
+    return tuple(map(kind, typed))  # type: ignore
+
+
+_threads: int | None = None
+
+
+def set_threads(count: int | None) -> None:
+    """How many threads share a large array, at most; None is one per core that the process may use.
+
+    In `costlayer.torch`, `torch.set_num_threads` is respected too: the smaller of both holds. Results are the same bit
+    for bit with any number.
+
+    >>> set_threads(1)
+    >>> set_threads(None)
+    """
+    global _threads
+    if count is not None and (isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1):
+        raise InvalidValue("count", repr(count), "a whole number from 1 on, or None for one thread per core")
+    _threads = None if count is None else int(count)
+
+
+def get_threads() -> int:
+    """How many threads share a large array, at most."""
+    return _threads or available_cores()
 
 
 def available_cores() -> int:
@@ -110,18 +169,23 @@ def cache_folder() -> Path:
 
 
 @cache
-def text(pair: Pair, dtype: str) -> str:
-    """The module that is compiled for a pair and element type."""
+def text(pair: Pair, storage: str, single: bool = False) -> str:
+    """The module that is compiled for a pair and stored type."""
     import llvmlite
     import numba
 
-    words = ", ".join(word for word in VOCABULARY if word not in ("double", "log1p_unit", "where"))
-    header = _HEADER.format(numba=numba.__version__, llvmlite=llvmlite.__version__, real=dtype, words=words)
-    names = {function.__name__ for function in lower.loops(pair)}
+    halves = storage in vector_math.CONVERSIONS
+    kind = "single" if single else "spare" if halves and pair.row else ""  # a row's own terms are few: all their digits
+    words = vector_math.text(storage, kind) + vector_math.rows(storage, loaded=kind != "spare")
+    header = _HEADER.format(numba=numba.__version__, llvmlite=llvmlite.__version__, words=words)
+    decorators = dict.fromkeys((f"kernels_{name}" for name in kernels.SUMS), "@sums")
+    decorators |= dict.fromkeys((f"kernels_{name}" for name in kernels.EXTREMES), "@extremes")
+    decorators |= dict.fromkeys((function.__name__ for function in lower.loops(pair)), "@loop")
     lines = []
     for line in lower.program(pair).splitlines():
         if line.startswith("def "):
-            lines.append("@loop" if line[4 : line.index("(")] in names else "@formula")
+            name = line[4 : line.index("(")]
+            lines.append(decorators.get(name, "@helper" if name.startswith("kernels_") else "@formula"))
         lines.append(line)
     return header + "\n".join(lines) + "\n"
 
@@ -129,9 +193,16 @@ def text(pair: Pair, dtype: str) -> str:
 _compiling = threading.Lock()
 
 
-def _module(pair: Pair, dtype: str) -> ModuleType:
+def _module(pair: Pair, storage: str, single: bool = False) -> ModuleType:
+    single = single and storage == "float32" and bool(pair.closed and pair.closed.single)
     with _compiling:  # two threads asking at once share one module, and so one compilation
-        return _load(f"{pair.name.replace('+', '_')}_{dtype}", text(pair, dtype))
+        return _found(pair, storage, single)
+
+
+@cache
+def _found(pair: Pair, storage: str, single: bool) -> ModuleType:
+    name = f"{pair.name.replace('+', '_')}_{storage}" + ("_single" if single else "")
+    return _load(name, text(pair, storage, single))
 
 
 @cache
@@ -143,7 +214,8 @@ def _load(name: str, code: str) -> ModuleType:
         path = cache_folder() / "kernels" / f"{title}.py"
         if not path.exists() or path.read_text(encoding="utf-8") != code:  # damaged
             _write(path, code)
-    except OSError:  # no folder to write in: compile for this process alone
+    except OSError as error:  # no folder to write in: compile for this process alone
+        _warn_of_cache(error)
         module = ModuleType(f"costlayer_kernels.{title}")
         exec(compile(code.replace("cache=True", "cache=False"), title, "exec"), module.__dict__)
         return module
@@ -154,6 +226,37 @@ def _load(name: str, code: str) -> ModuleType:
     sys.modules[spec.name] = module  # Numba looks the module up by name when it loads from its cache
     spec.loader.exec_module(module)
     return module
+
+
+_warned = False
+
+
+def _leave_cache(kernel: Any, error: Exception) -> None:
+    """Let a kernel be compiled for this process alone, if it may be the files of the cache that failed."""
+    from numba.core.caching import NullCache
+    from numba.core.errors import NumbaError
+
+    if isinstance(kernel._cache, NullCache):
+        raise error
+    kernel._cache = NullCache()
+    if not isinstance(error, NumbaError):  # the compiler's own errors come again
+        _warn_of_cache(error)
+
+
+def _warn_of_cache(error: Exception) -> None:
+    """Say once that kernels are not kept."""
+    import warnings
+
+    global _warned
+    if _warned:
+        return
+    _warned = True
+    warnings.warn(
+        f"compiled kernels cannot be kept in {cache_folder()} ({type(error).__name__}: {error}): each process compiles "
+        "its own. Delete that folder, or name another in the environment variable COSTLAYER_CACHE.",
+        CacheWarning,
+        stacklevel=2,
+    )
 
 
 def _write(path: Path, code: str) -> None:
@@ -168,10 +271,10 @@ def _write(path: Path, code: str) -> None:
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
+def _pool(workers: int) -> ThreadPoolExecutor:
     from concurrent.futures import ThreadPoolExecutor  # here: imports made for one call keep `import costlayer` short
 
-    return ThreadPoolExecutor(max(1, available_cores() - 1), thread_name_prefix="costlayer")
+    return ThreadPoolExecutor(workers, thread_name_prefix="costlayer")
 
 
 def _after_fork() -> None:

@@ -81,8 +81,8 @@ def loops(pair: Pair) -> tuple[Callable, ...]:
     """The kernels that a pair needs."""
     if not pair.row:
         return kernels.pointwise, kernels.activate
-    margin = (kernels.margin_rows,) if pair.closed and pair.closed.margin else ()
-    return *margin, kernels.softmax_rows, kernels.softmax
+    margin = (kernels.margin_rows, kernels.margin_wide, kernels.margin_narrow)
+    return *(margin if pair.closed and pair.closed.margin else ()), kernels.softmax_rows, kernels.softmax
 
 
 class _Text:
@@ -108,8 +108,10 @@ class _Text:
             value = function.__globals__.get(used)
             if inspect.isfunction(value) and value.__name__ not in VOCABULARY:
                 helpers[used] = self._define(value, f"{value.__module__.rsplit('.', 1)[-1]}_{value.__name__}")
+            elif type(value) is int:  # a constant of the loops
+                helpers[used] = str(value)
             elif callable(value):  # a word, perhaps imported under another name
-                helpers[used] = value.__name__ if value.__name__ in VOCABULARY else used
+                helpers[used] = value.__name__ if used not in VOCABULARY and value.__name__ in VOCABULARY else used
         self.lines.append(ast.unparse(_Rewrite(name, helpers).visit(_tree(function))))
         return name
 

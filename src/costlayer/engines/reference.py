@@ -9,7 +9,16 @@ from costlayer import words
 from costlayer.engines import lower
 from costlayer.pair import Pair
 
-WORDS = {name: getattr(words, name) for name in words.VOCABULARY} | {"real": np.float64}
+WORDS = {name: getattr(words, name) for name in words.VOCABULARY} | {
+    "real": np.float64,
+    "score": np.float64,
+    "load": np.float64,
+    "store": np.float64,
+    "INFINITY": np.inf,
+    "exp_below": lambda x, top: np.exp(np.float64(x - top if x != top else 0.0)),
+    "room": lambda rows, columns: np.empty((rows, columns)),
+    "sums_room": lambda rows, columns: np.empty((rows, columns)),
+}
 
 
 def bind(pair: Pair, vocabulary: Mapping[str, Callable] = WORDS) -> types.SimpleNamespace:

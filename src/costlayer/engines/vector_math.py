@@ -2,12 +2,13 @@
 
 Numba calls the C library for each `exp`; a loop over these functions works on as many elements as a register holds.
 Each function is written once, below. `text` gives them for a stored type: polynomials unrolled, literals typed, and
-each `if SPARE` or `if HALF` decided. What else differs between the types is in the tables at the end.
+each `if SPARE`, `if SINGLE` or `if HALF` decided. What else differs between the types is in the tables at the end.
 
 | stored            | computed in                                           | error, before rounding to what is stored |
 |-------------------|-------------------------------------------------------|------------------------------------------|
 | float64           | float64                                               | 1 unit in the last place; tanh and erf 2 |
 | float32           | float64, which has digits to spare: short polynomials | 2⁻²⁹ of the result                       |
+| float32, "single" | float32: twice as fast, for pairs that bear it    | 1 unit; exp and log1p_unit only          |
 | bfloat16, float16 | float32; passed as uint16, for Numba has neither type | 2 units in the last place of float32     |
 
 For float32 data results below 1e-300 may be 0 and beyond 1e300 infinite, which is the same once stored. Nothing is
@@ -18,8 +19,9 @@ fusing the bounds hold too. `benchmarks/coefficients.py` derives the polynomials
 import ast
 import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,12 +33,15 @@ real: Any = None  # the arithmetic type
 bits: Any = None  # the unsigned integer of its size
 polynomial: Any = None  # polynomial(NAME, x): unrolled into a chain of fma
 SPARE: Any = None  # whether the arithmetic has digits to spare,
-HALF: Any = None  # and whether what is stored has few
+SINGLE: Any = None  # whether it is that of float32, and what is stored too,
+HALF: Any = None  # and whether what is stored has few digits
 EXP: Any = None
 EXPM1 = LOG = LOG1P_UNIT = TANH = ERF = EXP
 LOG2E: Any = None
 LN2 = LN2_HIGH = LN2_LOW = EXP_LOW = EXP_HIGH = EXPM1_LOW = ERF_HIGH = SMALLEST = TINY = LOG2E
-EXP_ROUND = EXPM1_ROUND = LOG_ROUND = LOG_ROUND_SCALED = SCALE = INFINITY = NAN = LOG2E
+EXP_ROUND = EXPM1_ROUND = BELOW_ROUND = BELOW_LOW = NEAR = LARGEST = LOG_ROUND = LOG_ROUND_SCALED = SCALE = INFINITY = (
+    NAN
+) = LOG2E
 WIDTH: Any = None
 MANTISSA = EXPONENT = SIGN = ROOT_HALF = ABOVE_ROOT = INTEGER = TWICE = WIDTH
 
@@ -81,6 +86,32 @@ def exp(x):
     k = t.view(bits)
     half = bits(k >> 1)  # 2ⁿ in two steps, without losing digits to larger ones
     return near * (half << WIDTH).view(real) * ((k - half) << WIDTH).view(real)
+
+
+def exp_below(x, top):
+    """exp(x − top) for x ≤ top, times a factor that is the same for every x: what a softmax is made of.
+
+    Nothing is subtracted that has to be rounded. The factor is a power of two times exp(top), or just a power of two
+    where scores are so large that x − top is exact wherever it matters. Infinite scores are equal to each other.
+    """
+    top = LARGEST if top > LARGEST else -LARGEST if top < -LARGEST else top
+    base = 0.0 if abs(top) < NEAR else top
+    ahead = top - base
+    low = ahead - BELOW_LOW
+    d = (-LARGEST if x < -LARGEST else x) - base
+    d = low if d < low else d
+    d = ahead if d > ahead else d
+    whole = fma(ahead, LOG2E, EXP_ROUND) - EXP_ROUND
+    round = BELOW_ROUND - whole
+    t = fma(d, LOG2E, round)
+    n = t - round
+    r = fma(n, -LN2_LOW, fma(n, -LN2_HIGH, d))
+    power = (t.view(bits) << WIDTH).view(real)
+    if HALF:
+        return polynomial(EXP, r) * power
+    near = 1.0 + r
+    near = near + fma(r * r, polynomial(EXP, r), r - (near - 1.0))
+    return near * power
 
 
 def expm1(x):
@@ -147,6 +178,8 @@ def log1p(x):
 
 
 def log1p_unit(x):
+    if SINGLE:
+        return fma(x * x, polynomial(LOG1P_UNIT, x), x)
     if LOG1P_UNIT:
         return x * polynomial(LOG1P_UNIT, x)
     folded = 0.5 * x - 0.5
@@ -207,43 +240,73 @@ def store_float16(x):
 
 FUNCTIONS = (where, maximum, minimum, sign, exp, expm1, log_near, log, log1p, log1p_unit, tanh, erf)
 KINDS = {"float64": "full", "float32": "spare", "bfloat16": "half", "float16": "half"}  # of arithmetic
+SCORES = {"float64": "full", "float32": "half", "bfloat16": "half", "float16": "half"}  # for the scores of a row
 CONVERSIONS = {"bfloat16": (load_bfloat16, store_bfloat16), "float16": (load_float16, store_float16)}
 STORED = tuple(KINDS)
 
 
 # ---- The text -------------------------------------------------------------------------------------------------------
 _IMPORT = "from numba import njit\n"
-_FORMULA = 'error_model="numpy", forceinline=True'
+_PART = 'error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True'  # of a kernel: never called by Python
+_FORMULA = f"{_PART}, forceinline=True, fastmath=False"  # Numba would hand down the fastmath of whoever calls
 
 
 @cache
-def text(storage: str) -> str:
+def text(storage: str, kind: str = "") -> str:
     """The start of a kernel module for a stored type: "float64", "float32", "bfloat16" or "float16".
 
     It stands by itself, and defines `real` (the arithmetic type), `double`, the decorator `formula`, the words in
-    `WORDS`, `fma`, `load` (an element of a stored array -> real) and `store` (real -> an element).
+    `WORDS`, `fma`, `load` (an element of a stored array -> real) and `store` (real -> an element). `kind` is that of
+    the arithmetic, by default what `KINDS` says.
     """
-    kind = KINDS[storage]
+    kind = kind or KINDS[storage]
     lines = [
         f"import numpy as np\n{_IMPORT}",
         f"real, bits, double = np.{_TYPES[kind][0]}, np.{_TYPES[kind][1]}, np.float64",
         f"formula = njit({_FORMULA})",
+        f"helper = njit({_PART}, fastmath=False)",
+        f'sums = njit({_PART}, fastmath={{"reassoc"}})',
+        f'extremes = njit({_PART}, fastmath={{"nnan", "nsz"}})',
         "absolute = abs",
         "INFINITY, NAN = real(np.inf), real(np.nan)",
         *(f"{name} = real({value!r})" for name, value in _reals(kind).items()),
         *(f"{name} = bits({value:#x})" for name, value in _integers(kind).items()),
     ]
-    for name, coefficients in COEFFICIENTS[kind].items():
-        lines += [f"{name}_{i} = real({c!r})" for i, c in enumerate(coefficients)]
+    lines += _polynomials(kind)
     lower = _Lower(kind)
-    lines.append(f'\n\n@njit({_FORMULA}, fastmath={{"contract"}})\n{lower.function("fma", fma)}')
+    lines.append(f'\n\n@njit({_PART}, forceinline=True, fastmath={{"contract"}})\n{lower.function("fma", fma)}')
     functions = {function.__name__: function for function in FUNCTIONS}
     if storage in CONVERSIONS:
-        functions["load"], functions["store"] = CONVERSIONS[storage]
+        if kind == KINDS[storage]:
+            functions["load"], functions["store"] = CONVERSIONS[storage]
     else:  # what needs no function of its own compiles sooner
         lines.append(f"load, store = real, np.{storage}")
     lines += [f"\n\n@formula\n{lower.function(name, function)}" for name, function in functions.items()]
     return "\n".join(lines) + "\n"
+
+
+@cache
+def rows(storage: str, loaded: bool = True) -> str:
+    """What the loops over rows need beside `text(storage)`: the type `score` that their exponentials have, float64 for
+    float64 data and else float32, and `exp_below`. Unless `loaded`, `load` and `store` of float16 and bfloat16 too, by
+    way of `score`, for a text whose arithmetic is in float64."""
+    kind = SCORES[storage]
+    own = [*_reals(kind), *_integers(kind), *(line.split(" = ")[0] for line in _polynomials(kind))]
+    function = _Lower(kind, {"real": "score", "bits": "score_bits", **{name: f"SCORE_{name}" for name in own}})
+    below = function.function("exp_below", exp_below)
+    lines = [
+        f"score, score_bits = np.{_TYPES[kind][0]}, np.{_TYPES[kind][1]}",
+        *(f"SCORE_{name} = score({value!r})" for name, value in _reals(kind).items() if f"SCORE_{name}" in below),
+        f"SCORE_WIDTH = score_bits({_TYPES[kind][2]})",
+        *(f"SCORE_{line}".replace("real(", "score(") for line in _polynomials(kind) if line.startswith("EXP_")),
+    ]
+    texts = [below] if loaded else [below, *map(function.function, ("load", "store"), CONVERSIONS[storage])]
+    return "\n".join(lines) + "".join(f"\n\n\n@formula\n{text}" for text in texts) + "\n"
+
+
+def _polynomials(kind: str) -> list[str]:
+    tables = COEFFICIENTS[kind].items()
+    return [f"{name}_{i} = real({c!r})" for name, coefficients in tables for i, c in enumerate(coefficients)]
 
 
 @cache
@@ -257,8 +320,8 @@ def bind(storage: str) -> types.SimpleNamespace:
 class _Lower(ast.NodeTransformer):
     """A function above as it stands in the text."""
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, names: Mapping[str, str] = MappingProxyType({})) -> None:
+        self.kind, self.names = kind, names  # what the text calls what these functions do
 
     def function(self, name: str, function: Callable) -> str:
         (tree,) = ast.parse(inspect.getsource(function)).body
@@ -269,6 +332,9 @@ class _Lower(ast.NodeTransformer):
         self.visit(tree)
         end = next(i for i, statement in enumerate(tree.body) if isinstance(statement, ast.Return))
         del tree.body[end + 1 :]  # what stands after `if SPARE: return`
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name):
+                node.id = self.names.get(node.id, node.id)
         return ast.unparse(ast.fix_missing_locations(tree))
 
     def visit_If(self, node):  # SPARE, HALF, or a polynomial that not every kind of arithmetic has
@@ -295,6 +361,7 @@ class _Lower(ast.NodeTransformer):
 
 # ---- The tables -----------------------------------------------------------------------------------------------------
 _TYPES = {"full": ("float64", "uint64", 52), "spare": ("float64", "uint64", 52), "half": ("float32", "uint32", 23)}
+_TYPES["single"] = _TYPES["half"]
 # ln 2 in two parts, the first with zeros at its end, so that any n ln 2 of it is exact. Arguments are drawn in to where
 # exp is 0 or infinite already, expm1 -1, erf 1.
 _DOUBLE = {"LN2_HIGH": 0.6931471803691238, "LN2_LOW": 1.9082149292705877e-10, "EXPM1_LOW": -38.0, "TINY": 2.0**-54}
@@ -313,15 +380,23 @@ _LIMITS = {
 }
 
 
+_LIMITS["single"] = _LIMITS["half"]
+
+
 def _reals(kind: str) -> dict[str, float]:
-    _, _, width = _TYPES[kind]
+    name, _, width = _TYPES[kind]
     bias = 1023 if width == 52 else 127
     round = 1.5 * 2.0**width  # added to a number, it leaves the nearest whole one in the last bits
     return {
         **_LIMITS[kind],
         "LN2": 0.6931471805599453,
         "LOG2E": 1.4426950408889634,
-        "EXP_ROUND": round + (2 * bias if kind == "full" else bias),
+        "EXP_ROUND": round + (2 * bias if kind in ("full", "single") else bias),
+        # exponentials of a row keep their digits down to where the smallest number is, so they may be that much larger
+        "BELOW_ROUND": round + bias + width + 1,
+        "BELOW_LOW": (bias + width) * 0.6931471805599453,
+        "NEAR": 2.0**16,
+        "LARGEST": float(np.finfo(name).max),
         "EXPM1_ROUND": round + bias - 1,
         "SMALLEST": 2.0 ** (1 - bias),
         "SCALE": 2.0 ** (width + 2),
@@ -534,3 +609,5 @@ COEFFICIENTS: dict[str, dict[str, tuple[float, ...]]] = {
         ),
     },
 }
+_HALF = COEFFICIENTS["half"]
+COEFFICIENTS["single"] = {**_HALF, "EXP": _HALF["EXP"][2:], "LOG1P_UNIT": _HALF["LOG1P_UNIT"][1:]}

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from costlayer import evaluate as front
 from costlayer.catalogue import pair as as_pair
 from costlayer.constant import constant
+from costlayer.engines import cpu
 from costlayer.errors import InvalidType, UnsupportedDerivative
 from costlayer.pair import Pair
+
+_STORAGE = {
+    torch.float32: "float32",
+    torch.float64: "float64",
+    torch.bfloat16: "bfloat16",
+    torch.float16: "float16",
+}
+
+
+_HALVES = (torch.bfloat16, torch.float16)
 
 
 class CostLayer(nn.Module):
@@ -66,15 +80,81 @@ class CostLayer(nn.Module):
         except (TypeError, ValueError, RuntimeError) as error:
             raise InvalidType("class_weight", repr(class_weight), "one number per class") from error
         self.register_buffer("class_weight", weights, persistent=False)
+        plain = class_weight is None and ignore_index is None and not label_smoothing and reduction in ("mean", "sum")
+        self._plain = plain and not (self.pair.row and not (self.pair.closed and self.pair.closed.margin))
+        self._plans: dict[tuple[str, str], tuple] = {}
 
-    @torch.compiler.disable()  # a compiled network runs up to here and goes on after it
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_plans": {}}  # compiled code stays where it is
+
     def forward(self, z: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         """The reduced cost of scores `z` under targets `y`."""
+        if torch.compiler.is_compiling():
+            return self._outside_the_graph(z, y, weight)
+        if weight is None and self._plain and (found := self._direct(z, y)) is not None:
+            return found
+        return self._general(z, y, weight)
+
+    @torch.compiler.disable()  # a compiled network runs up to here and goes on after it
+    def _outside_the_graph(self, z: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
+        return self.forward(z, y, weight)
+
+    def _direct(self, z: Tensor, y: Tensor) -> Tensor | None:
+        """The cost of what needs no preparation: training on small batches would wait for that, not for arithmetic.
+
+        None for all else, wrong targets too.
+        """
+        row = self.pair.row
+        storage = _STORAGE.get(z.dtype) if type(z) is type(y) is Tensor and z.is_cpu and y.is_cpu else None
+        if storage is None or y.dtype is not (torch.int64 if row else z.dtype):
+            return None
+        fits = z.ndim == 2 and z.shape[1] > 1 and y.shape == z.shape[:1] if row else y.shape == z.shape
+        if not (
+            fits
+            and z.numel()
+            and z.is_contiguous()
+            and y.is_contiguous()
+            and not (y.requires_grad or z.is_neg() or y.is_neg())
+            and not (torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0)
+        ):
+            return None
+        if z.requires_grad and torch.is_grad_enabled():
+            return _Direct.apply(z, y, self, storage)[0]  # type: ignore
+        return self._compute(z, y, None, storage)
+
+    def _compute(self, z: Tensor, y: Tensor, delta: Tensor | None, storage: str) -> Tensor | None:
+        """The cost, and δ written into a tensor; None if a target is wrong."""
+        pair = self.pair
+        loop = front.margin_loop(z.shape[1]) if pair.row else "pointwise"
+        plan = self._plans.get((storage, loop))
+        if plan is None:
+            real = np.float64 if storage == "float64" else np.float32
+            bounds = () if pair.row else (*pair.target.bounds(real), pair.target.ends_only)
+            end = () if pair.row else (None,)  # no curvature
+            plan = (
+                cpu.kernel(pair, loop, storage, single=True),
+                cpu.typed(pair, storage, pair.values),
+                real,
+                bounds,
+                end,
+            )
+            self._plans[storage, loop] = plan
+        kernel, parameters, real, bounds, end = plan
+        size, width = z.shape if pair.row else (z.numel(), 1)
+        divisor = size if self.reduction == "mean" else 1
+        out = None if delta is None else _flat(delta, pair.row)
+        arguments = _flat(z, pair.row), _flat(y, pair.row), None, real(1.0 / divisor), *bounds, None, out, *end
+        total, bad = cpu.share(kernel, size, width, arguments, parameters, torch.get_num_threads())
+        if bad >= 0:
+            return None
+        return torch.scalar_tensor(total / divisor, dtype=torch.float64 if real is np.float64 else torch.float32)
+
+    def _general(self, z: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
         _supported(z)
         if torch.is_grad_enabled():
             _refuse_gradient(y, "y")
             _refuse_gradient(weight, "weight")
-        if z.dtype in (torch.float16, torch.bfloat16):
+        if z.dtype in _HALVES:
             z = z.float()
         return _Cost.apply(z, self.pair, y, weight, self, z.requires_grad and torch.is_grad_enabled())[0]  # type: ignore
 
@@ -82,7 +162,7 @@ class CostLayer(nn.Module):
     def predict(self, z: Tensor) -> Tensor:
         """The predictions `φ(z)`, in the shape of `z`; their gradient is known to autograd."""
         _supported(z)
-        if z.dtype in (torch.float16, torch.bfloat16):
+        if z.dtype in _HALVES:
             return self.predict(z.float()).to(z.dtype)
         return _Predict.apply(z, self.pair, z.requires_grad and torch.is_grad_enabled())[0]  # type: ignore
 
@@ -213,6 +293,25 @@ class _Cost(_FirstDerivative):
         return _product(delta, upstream), None, None, None, None, None
 
 
+class _Direct(torch.autograd.Function):
+    """`_Cost` where nothing needs preparing, without what torch.func asks for: that costs more than a small batch."""
+
+    @staticmethod
+    def forward(ctx, z: Tensor, y: Tensor, layer: CostLayer, storage: str) -> tuple[Tensor, Tensor]:
+        delta = _empty_like(z)
+        value = layer._compute(z, y, delta, storage)
+        if value is None:  # a wrong target: the general way says which
+            layer.evaluate(z, y, None, delta=False)
+        ctx.set_materialize_grads(False)
+        ctx.axis = None
+        ctx.save_for_backward(delta)
+        return value, delta  # type: ignore
+
+    @staticmethod
+    def backward(ctx, upstream, upstream_of_delta):
+        return _Cost.backward(ctx, upstream, upstream_of_delta)[:4]
+
+
 class _Predict(_FirstDerivative):
     """The prediction, and what its gradient is made of: the gain, or for softmax the prediction itself."""
 
@@ -233,6 +332,42 @@ class _Predict(_FirstDerivative):
         if ctx.axis is not None:  # the full Jacobian: p_j (g_j - sum_k p_k g_k)
             upstream = upstream - (gain * upstream).sum(ctx.axis, keepdim=True)
         return _product(gain, upstream), None, None
+
+
+def _flat(tensor: Tensor, row: bool) -> np.ndarray:
+    """A contiguous tensor as the loops take it: bfloat16 and float16 as their bits."""
+    tensor = tensor.detach()
+    if tensor.dtype in _HALVES:
+        tensor = tensor.view(torch.uint16)
+    return tensor.numpy() if row or tensor.ndim == 1 else tensor.numpy().reshape(-1)
+
+
+def _empty_like(z: Tensor) -> Tensor:
+    """A new tensor; a large one in huge pages, where the system has them: filling it is half the work otherwise."""
+    fresh = torch.empty_like(z)
+    size = fresh.nbytes
+    if size >= _HUGE and _advise is not None:
+        start = -(-fresh.data_ptr() // _PAGE) * _PAGE
+        _advise(start, (fresh.data_ptr() + size - start) // _PAGE * _PAGE, 14)  # MADV_HUGEPAGE
+    return fresh
+
+
+_HUGE, _PAGE = 1 << 22, 1 << 12
+
+
+def _madvise():
+    """The system's call of that name, on Linux."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        call = ctypes.CDLL(None).madvise
+    except (OSError, AttributeError):
+        return None
+    call.argtypes, call.restype = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int), ctypes.c_int
+    return call
+
+
+_advise = _madvise()
 
 
 def _product(delta: Tensor, upstream: Tensor) -> Tensor:
