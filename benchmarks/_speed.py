@@ -65,7 +65,17 @@ def contestants(
         "compile": attempt("torch.compile", lambda: _compiled(loss, z, y, upstream)),
     }
     agree(steps, z)
-    return steps
+    return {name: run and _alone(run, z) for name, run in steps.items()}
+
+
+def _alone(run: Callable[[], None], z: Tensor) -> Callable[[], None]:
+    """A step that drops its own gradient: else the next contestant would pay for giving back its memory."""
+
+    def step() -> None:
+        run()
+        z.grad = None
+
+    return step
 
 
 def _compiled(loss: Callable, z: Tensor, y: Tensor, upstream: Tensor | None) -> Callable[[], None]:

@@ -24,6 +24,7 @@ LAYERS = [
     ["evaluate"],
     ["numpy", "constant", "choose"],
     ["torch"],
+    ["warmup"],
     ["report"],
     ["explain"],
     ["study"],

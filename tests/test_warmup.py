@@ -50,6 +50,15 @@ def test_a_name_that_is_none_is_refused(tmp_path, wrong):
     assert "Traceback" not in done.stderr
 
 
+def test_a_cache_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "taken").write_text("")
+    done = called(tmp_path / "taken", "-m", "costlayer", "warmup", "identity+mse")
+    assert done.returncode == 2
+    assert "COSTLAYER_CACHE" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
 def test_a_type_that_is_none_is_refused():
     with pytest.raises(InvalidValue, match="dtype"):
         warm_up(cl.pair("identity+mse"), "float8")

@@ -59,7 +59,7 @@ print(*(digest(name) for name in PAIRS))
     truth = [digest(name) for name in PAIRS]
     assert [finished(process).split() for process in processes] == [truth] * 4
     before = contents(tmp_path / "cache")
-    assert not [path for path in before if path.suffix not in (".py", ".nbi", ".nbc")]
+    assert not [path for path in before if path.suffix not in (".py", ".nbc")]
     assert results(WARNED, cache=tmp_path / "cache") == []
     assert contents(tmp_path / "cache") == before
 
@@ -73,15 +73,83 @@ def test_a_cache_of_other_numbers_is_not_believed(cache):
     assert one.read_text() == text
 
 
-@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
-@pytest.mark.parametrize("damage", ["garbage", "nothing", "half"])
-def test_damaged_files_of_the_compiler_cost_a_warning(cache, suffix, damage):
-    for path in (cache / "kernels").rglob(f"*{suffix}"):
-        whole = path.read_bytes()
-        path.write_bytes({"garbage": b"\xff" * len(whole), "nothing": b"", "half": whole[: len(whole) // 2]}[damage])
-    (warned,) = results(WARNED, cache=cache)
+def turned(whole):
+    """Bits turned where the machine code is: it would load, and do anything."""
+    at = whole.index(b"\x7fELF") if b"\x7fELF" in whole else len(whole) // 2
+    return whole[: at + 64] + bytes(byte ^ 0x5A for byte in whole[at + 64 : at + 1024]) + whole[at + 1024 :]
+
+
+DAMAGE = {
+    "garbage": lambda whole: b"\xff" * len(whole),
+    "nothing": lambda whole: b"",
+    "half": lambda whole: whole[: len(whole) // 2],
+    "bits": turned,
+}
+
+
+@pytest.mark.parametrize("suffix", [".py", ".nbc"])
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_files_are_written_again(cache, suffix, damage):
+    before = contents(cache)
+    damaged = [path for path in before if path.suffix == suffix]
+    assert len(damaged) >= len(PAIRS)
+    for path in damaged:
+        path.write_bytes(DAMAGE[damage](before[path]))
+        assert path.read_bytes() != before[path]
+    assert results(WARNED, cache=cache) == []
+    again = contents(cache)
+    assert again.keys() == before.keys()
+    assert not [path for path in damaged if again[path] == DAMAGE[damage](before[path])]
+    assert results(WARNED, cache=cache) == []
+    assert contents(cache) == again
+
+
+def test_a_damaged_file_of_a_second_signature(tmp_path):
+    """The blocks of a large array are shared by threads, none of which may fail for it."""
+    script = """
+import numpy as np, costlayer as cl
+z, y = np.ones(500_000), np.zeros(500_000)
+print(cl.value("identity+mse", z[:3], y[:3]), cl.value_and_delta("identity+mse", z, y)[0])
+"""
+    assert run(script, cache=tmp_path) == "1.0 1.0"
+    for path in (tmp_path / "kernels").glob("*.nbc"):
+        path.write_bytes(path.read_bytes()[:500])
+        assert run(script, cache=tmp_path) == "1.0 1.0"
+
+
+# Root may write anywhere, so the system call is refused rather than the folder
+READ_ONLY = """
+import errno, os, sys
+def refuse(event, given):
+    writes = event == "open" and given[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+    if (writes or event in ("os.mkdir", "os.rename")) and str(given[0]).startswith(tuple(sys.argv[1:])):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), given[0])
+sys.addaudithook(refuse)
+"""
+
+
+def test_a_cache_that_is_only_read_is_used(cache, tmp_path):
+    """It came with an image: nothing is compiled, nothing is written, here or in the home, and nothing is said."""
+    no_compiler = "from numba.core import dispatcher\ndispatcher._FunctionCompiler.compile = None\n"
+    before = contents(cache)
+    home = tmp_path / "home"
+    assert results(READ_ONLY + no_compiler + WARNED, cache, home, cache=cache, HOME=str(home)) == []
+    assert contents(cache) == before
+    assert not home.exists()
+
+
+def test_an_empty_cache_that_cannot_be_written_costs_one_warning(tmp_path):
+    (warned,) = results(READ_ONLY + WARNED, tmp_path, cache=tmp_path)
     assert warned[0] == "CacheWarning"
-    assert str(cache) in warned[1]
+    assert "Read-only" in warned[1]
+    assert "COSTLAYER_CACHE" in warned[1]
+    assert contents(tmp_path) == {}
+
+
+def test_a_user_without_a_home_costs_a_warning():
+    homeless = "import pathlib\ndef home(): raise RuntimeError('Could not determine home directory.')\n"
+    homeless += "pathlib.Path.home = home\n"
+    (warned,) = results(homeless + WARNED, COSTLAYER_CACHE="", XDG_CACHE_HOME="", LOCALAPPDATA="")
     assert "COSTLAYER_CACHE" in warned[1]
 
 
@@ -95,10 +163,12 @@ def test_a_cache_that_cannot_be_written_costs_a_warning(tmp_path, kind):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")
-def test_a_full_disk_costs_a_warning(tmp_path):
-    """A limit on the size of files stands for the disk: the sources fit, what is compiled does not."""
+@pytest.mark.parametrize("room", [100, 40_000])
+def test_a_full_disk_costs_a_warning(tmp_path, room):
+    """A limit on the size of files stands for the disk: nothing fits, or the sources fit and what is compiled not."""
     full = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-    full += "resource.setrlimit(resource.RLIMIT_FSIZE, (40000, 40000))\n"
+    full += f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n"
     (warned,) = results(full + WARNED, cache=tmp_path)
     assert warned[0] == "CacheWarning"
+    assert {path.suffix for path in contents(tmp_path)} <= {".py", ".nbc"}  # no half a file is left
     assert results(WARNED, cache=tmp_path) == []  # and once there is room again, it is as if nothing had been

@@ -267,7 +267,7 @@ def test_a_second_process_finds_what_the_first_compiled(tmp_path):
 def test_two_processes_may_start_on_an_empty_cache_at_once(tmp_path):
     for process in [run(tmp_path), run(tmp_path)]:
         finished(process)
-    sources = [path.name for path in (tmp_path / "kernels").iterdir() if path.is_file()]
+    sources = [path.name for path in (tmp_path / "kernels").glob("*.py")]
     assert len(sources) == 1
     assert sources[0].startswith("identity_mse_float64_")
     assert finished(run(tmp_path)) == "1"
@@ -278,7 +278,7 @@ def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path, kind):
     folder = tmp_path / "taken"
     folder.write_text("")
     quiet = "import warnings; warnings.simplefilter('ignore')\n" + SCRIPT
-    assert finished(run(folder if kind == "a file" else "/proc/none", quiet)) == "-1"
+    assert finished(run(folder if kind == "a file" else "/proc/none", quiet)) == "0"
     assert folder.read_text() == ""
 
 

@@ -4,6 +4,7 @@ import itertools
 import multiprocessing
 import sys
 import threading
+from pathlib import Path
 
 import jobs
 import numpy as np
@@ -166,3 +167,107 @@ def test_jobs_see_every_bit():
     assert digest(PAIRS[0], size=1000) != digest(PAIRS[0], size=999)
     assert np.isfinite(z).all()
     assert ((y >= 0) & (y <= 1)).all()
+
+
+# Interruption
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_ctrl_c_in_a_long_kernel_leaves_a_usable_process(threads):
+    """And nobody goes on writing into a gradient that the caller has given up."""
+    script = f"""
+import os, signal, threading, time
+from jobs import *
+cl.set_threads({threads})
+names = {PAIRS!r}
+truth = [digest(name) for name in names]
+z = np.ones(1 << 23)
+for name in ("sigmoid+mse", "exp+poisson"):
+    pair = build(name, {{}})
+    cl.value_and_delta(pair, z[:1], z[:1])
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        while True:
+            cl.value_and_delta(pair, z, z)
+    except KeyboardInterrupt:
+        print(name)
+assert [digest(name) for name in names] == truth
+"""
+    assert run(script).split() == ["sigmoid+mse", "exp+poisson"]
+
+
+# Memory
+
+
+MEMORY = """
+import torch
+from pathlib import Path
+from jobs import *
+from costlayer.torch import CostLayer
+
+def high_water():
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+def grown(work):
+    Path("/proc/self/clear_refs").write_text("5")
+    before = high_water()
+    work()
+    return high_water() - before
+"""
+has_high_water = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="no high-water mark to read")
+
+
+@has_high_water
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("name", "shape"), [(PAIRS[0], (1 << 25,)), (PAIRS[2], (256, 1 << 17)), (PAIRS[2], (1 << 22, 8))]
+)
+def test_training_takes_the_gradient_and_a_few_mebibytes(name, shape, dtype):
+    script = f"""
+layer, shape = CostLayer({name!r}), {shape!r}
+def step(shape):
+    z = torch.zeros(shape, dtype=torch.{dtype}, requires_grad=True)
+    y = torch.zeros(shape[0], dtype=torch.int64) if len(shape) > 1 else torch.zeros(shape, dtype=torch.{dtype})
+    return lambda: layer(z, y).backward()
+step((2, *shape[1:]))()
+print(grown(step(shape)) - np.prod(shape) * {2 if dtype == "bfloat16" else 4})
+"""
+    assert int(run(MEMORY + script)) < 8 << 20
+
+
+@has_high_water
+@pytest.mark.parametrize(("name", "shape"), [(PAIRS[0], (1 << 24,)), (PAIRS[2], (256, 1 << 16))])
+def test_numpy_takes_the_gradient_and_a_few_mebibytes(name, shape):
+    script = f"""
+z, y = np.zeros({shape!r}), np.zeros({shape[0]}, {"np.int64" if len(shape) > 1 else "float"})
+cl.value_and_delta({name!r}, z[:2], y[:2])
+print(grown(lambda: cl.value_and_delta({name!r}, z, y)) - z.nbytes)
+"""
+    assert int(run(MEMORY + script)) < 8 << 20
+
+
+def free_memory():
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return 0
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+
+
+@pytest.mark.large
+@pytest.mark.skipif(free_memory() < 16 << 30, reason="needs 16 GiB of free memory")
+def test_more_elements_than_32_bits_can_count():
+    torch = pytest.importorskip("torch")
+    from costlayer.torch import CostLayer
+
+    n = (1 << 31) + 3
+    z = torch.zeros(n, dtype=torch.bfloat16)
+    z[-1] = 8.0
+    y = torch.zeros_like(z)
+    z.requires_grad_()
+    loss = CostLayer("sigmoid+cross_entropy", reduction="sum")(z, y)
+    loss.backward()
+    assert loss.item() == pytest.approx((n - 1) * np.log(2) + np.log1p(np.exp(8)), rel=1e-7)
+    assert z.grad[:3].tolist() == z.grad[1 << 30 : (1 << 30) + 3].tolist() == [0.5] * 3
+    assert z.grad[-3:].tolist() == [0.5, 0.5, 1.0]

@@ -39,7 +39,6 @@ def test_that_many_threads_share_the_work(count):
         seen.add(threading.get_ident())
         return float(start), -1
 
-    kernel.signatures = [()]
     cl.set_threads(count)
     total, bad = cpu.share(kernel, 6 * cpu.BLOCK, 1, (), (), None)
     assert (total, bad) == (15 * cpu.BLOCK, -1)

@@ -535,6 +535,29 @@ def test_no_gradient_is_worked_out_that_nobody_wants(monkeypatch):
     assert asked == [True, False, False] * 2
 
 
+def test_the_memory_of_a_large_gradient_is_used_again_only_when_nobody_holds_it():
+    layer, z, y = CostLayer("identity+mse"), torch.ones(1 << 21, requires_grad=True), torch.zeros(1 << 21)
+
+    def gradient_of(size):
+        z.grad = None
+        layer(z, y / size).backward()
+        return z.grad
+
+    kept = [gradient_of(1.0), gradient_of(1.0).numpy(), gradient_of(1.0)[:3], gradient_of(1.0)]
+    for held in kept[:3]:
+        assert held[0] == kept[3][0] != 0.0
+    before = [held.copy() if isinstance(held, np.ndarray) else held.clone() for held in kept]
+    y.fill_(-7.0)
+    for _ in range(3):
+        gradient_of(1.0)
+    for held, as_it_was in zip(kept, before, strict=True):
+        assert (held == as_it_was).all()
+    kept.clear()
+    held = None
+    pointers = {gradient_of(1.0).data_ptr() for _ in range(4)}
+    assert len(pointers) == 1
+
+
 # ----------------------------------------------------------------------- derivatives there are not, and are
 
 

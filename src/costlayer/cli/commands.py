@@ -13,7 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from costlayer.errors import CostLayerError, InvalidValue, MissingExtra, nearest
+from costlayer.errors import CacheWarning, CostLayerError, InvalidValue, MissingExtra, nearest
 
 app = typer.Typer(
     name="costlayer",
@@ -287,12 +287,13 @@ def warmup(
         list[str] | None,
         typer.Option(metavar="TYPE", help="float32 (the default), float64, bfloat16 or float16; again for more."),
     ] = None,
-) -> None:
+) -> int:
     """Compile pairs beforehand, so that no program waits for the compiler.
 
     Example: `costlayer warmup softmax+cross_entropy identity+huber --dtype float32 --dtype bfloat16`
     """
     import time
+    import warnings
 
     from rich.progress import Progress
 
@@ -307,16 +308,20 @@ def warmup(
         if kind not in DTYPES:
             raise InvalidValue("--dtype", repr(kind), "one of " + ", ".join(DTYPES), nearest(kind, DTYPES))
     console = Console(stderr=True)
-    with Progress(console=console) as progress:
+    with warnings.catch_warnings(), Progress(console=console) as progress:
+        warnings.simplefilter("error", CacheWarning)  # where nothing can be kept, there is nothing to do
         bar = progress.add_task("compiling", total=len(chosen) * len(kinds))
         for pair in chosen:
             for kind in kinds:
                 progress.update(bar, description=f"{pair}, {kind}")
                 start = time.perf_counter()
-                warm_up(pair, kind)
+                try:
+                    warm_up(pair, kind)
+                except CacheWarning as warning:
+                    return _say(f"costlayer: {warning}", 2)
                 progress.advance(bar)
                 print(f"{pair} {kind} {time.perf_counter() - start:.2f} s", flush=True)
-    print(f"In {cache_folder()}", file=sys.stderr)
+    return _say(f"In {cache_folder()}", 0)
 
 
 @_command

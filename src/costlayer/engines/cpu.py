@@ -7,7 +7,6 @@ Numba's own cache looks at the time stamp of one file only, and would serve a ch
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 import threading
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from costlayer.engines import kernels, lower, vector_math
-from costlayer.errors import CacheWarning, InvalidValue
+from costlayer.errors import InvalidValue
 from costlayer.pair import Pair
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ ALONE = 1 << 16  # elements below which one thread is sooner done than two have 
 _HEADER = '''"""Compiled by costlayer with Numba {numba}, llvmlite {llvmlite}. Safe to delete."""
 
 {words}
-loop = njit(error_model="numpy", nogil=True, cache=True, fastmath=False)
+loop = njit(error_model="numpy", nogil=True, fastmath=False)
 
 
 @formula
@@ -86,13 +85,7 @@ def share(
     """Run a kernel as `run` does."""
     step = max(1, BLOCK // width) if width > 1 else BLOCK
     if size <= step:
-        try:
-            return kernel(*arguments, 0, size, parameters)
-        except Exception as error:
-            _leave_cache(kernel, error)
-            return kernel(*arguments, 0, size, parameters)
-    if not kernel.signatures:  # compiled here, so that what fails fails once
-        share(kernel, 0, width, arguments, parameters)
+        return kernel(*arguments, 0, size, parameters)
     starts = range(0, size, step)
     totals, bads, waiting = [0.0] * len(starts), [-1] * len(starts), iter(enumerate(starts))
 
@@ -202,72 +195,28 @@ def _module(pair: Pair, storage: str, single: bool = False) -> ModuleType:
 @cache
 def _found(pair: Pair, storage: str, single: bool) -> ModuleType:
     name = f"{pair.name.replace('+', '_')}_{storage}" + ("_single" if single else "")
-    return _load(name, text(pair, storage, single))
+    return _load(name, text(pair, storage, single), tuple(loop.__name__ for loop in lower.loops(pair)))
 
 
 @cache
-def _load(name: str, code: str) -> ModuleType:
+def _load(name: str, code: str, loops: tuple[str, ...]) -> ModuleType:
     import hashlib
+
+    from costlayer.engines import disk
 
     title = f"{name}_{hashlib.sha256(code.encode()).hexdigest()[:16]}"
     try:
         path = cache_folder() / "kernels" / f"{title}.py"
-        if not path.exists() or path.read_text(encoding="utf-8") != code:  # damaged
-            _write(path, code)
-    except OSError as error:  # no folder to write in: compile for this process alone
-        _warn_of_cache(error)
-        module = ModuleType(f"costlayer_kernels.{title}")
-        exec(compile(code.replace("cache=True", "cache=False"), title, "exec"), module.__dict__)
-        return module
-    spec = importlib.util.spec_from_file_location(f"costlayer_kernels_{title}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # Numba looks the module up by name when it loads from its cache
-    spec.loader.exec_module(module)
+    except RuntimeError:  # a user without a home: nothing is kept, and a warning says so
+        path = Path(os.devnull) / f"{title}.py"
+    if disk.read(path) != code.encode():  # not there, or damaged; it is for people to read
+        disk.keep(path, code.encode())
+    module = ModuleType(f"costlayer_kernels_{title}")
+    sys.modules[module.__name__] = module  # Numba looks the module up by name when a loop comes from the disk
+    exec(compile(code, str(path), "exec"), module.__dict__)
+    for loop in loops:
+        getattr(module, loop)._cache = disk.Kept(path.with_name(f"{title}.{loop}"))
     return module
-
-
-_warned = False
-
-
-def _leave_cache(kernel: Any, error: Exception) -> None:
-    """Let a kernel be compiled for this process alone, if it may be the files of the cache that failed."""
-    from numba.core.caching import NullCache
-    from numba.core.errors import NumbaError
-
-    if isinstance(kernel._cache, NullCache):
-        raise error
-    kernel._cache = NullCache()
-    if not isinstance(error, NumbaError):  # the compiler's own errors come again
-        _warn_of_cache(error)
-
-
-def _warn_of_cache(error: Exception) -> None:
-    """Say once that kernels are not kept."""
-    import warnings
-
-    global _warned
-    if _warned:
-        return
-    _warned = True
-    warnings.warn(
-        f"compiled kernels cannot be kept in {cache_folder()} ({type(error).__name__}: {error}): each process compiles "
-        "its own. Delete that folder, or name another in the environment variable COSTLAYER_CACHE.",
-        CacheWarning,
-        stacklevel=2,
-    )
-
-
-def _write(path: Path, code: str) -> None:
-    """Write the file whole or not at all."""
-    import tempfile
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(code)
-    os.replace(temporary, path)
 
 
 @cache

@@ -343,13 +343,35 @@ def _flat(tensor: Tensor, row: bool) -> np.ndarray:
 
 
 def _empty_like(z: Tensor) -> Tensor:
-    """A new tensor; a large one in huge pages, where the system has them: filling it is half the work otherwise."""
-    fresh = torch.empty_like(z)
-    size = fresh.nbytes
-    if size >= _HUGE and _advise is not None:
-        start = -(-fresh.data_ptr() // _PAGE) * _PAGE
-        _advise(start, (fresh.data_ptr() + size - start) // _PAGE * _PAGE, 14)  # MADV_HUGEPAGE
-    return fresh
+    """A new tensor for a gradient: a large one in the memory of the last one that nobody holds any more, as filling new
+    pages takes as long as the arithmetic, or else in huge pages where the system has them."""
+    size = z.nbytes
+    if size < _HUGE:
+        return torch.empty_like(z)
+    kept = _kept.pop() if _kept else None  # taken out, so that two threads cannot both have it
+    if kept is None or kept.nbytes != size or _holders(kept) > 1:
+        kept = torch.empty(size, dtype=torch.uint8)
+        if _advise is not None:
+            start = -(-kept.data_ptr() // _PAGE) * _PAGE
+            _advise(start, (kept.data_ptr() + size - start) // _PAGE * _PAGE, 14)  # MADV_HUGEPAGE
+    if _holders is not _unknown:
+        _kept[:] = [kept]
+    return torch.empty(0, dtype=z.dtype).set_(kept.untyped_storage(), 0, z.shape)  # type: ignore
+
+
+def _storage_holders(tensor: Tensor) -> int:
+    """How many tensors have the memory of this one."""
+    storage = tensor.untyped_storage()
+    return torch._C._storage_Use_Count(storage._cdata) - 1  # less the one that asks
+
+
+def _unknown(tensor: Tensor) -> int:
+    """Too many, where torch does not tell."""
+    return 2
+
+
+_holders = _storage_holders if hasattr(torch._C, "_storage_Use_Count") else _unknown
+_kept: list[Tensor] = []  # one at most
 
 
 _HUGE, _PAGE = 1 << 22, 1 << 12
