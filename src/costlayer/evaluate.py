@@ -297,8 +297,7 @@ class _RowProblem(_Problem):
         pair, (low, high) = self.pair, self.pair.target.bounds(self.z.dtype)
         low, high = max(low, real(0)), min(high, real(1))
         if self.y is None and self.off == 0.0 and pair.closed and pair.closed.margin:
-            given = tuple(outputs.values())
-            loop, arguments = "margin_rows", (self.z, self.label, self.weight, scale, *given)
+            loop, arguments = "margin_rows", (self.z, self.label, self.weight, scale, *outputs.values())
             if outputs["curvature"] is None:
                 loop = margin_loop(self.z.shape[1])
                 arguments = arguments[:-1]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from costlayer.engines.vector_math import STORED as DTYPES
 from costlayer.errors import InvalidValue
 from costlayer.evaluate import NARROW
 from costlayer.numpy import predict, value, value_and_delta
 from costlayer.pair import Pair
-
-DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 
 def warm_up(pair: Pair, dtype: str = "float32") -> None:

@@ -29,9 +29,10 @@ def test_none_is_one_per_core():
     assert cpu.get_threads() == cpu.available_cores()
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_that_many_threads_share_the_work(count):
+@pytest.mark.parametrize(("said", "asked"), [(1, None), (2, None), (3, None), (3, 1), (1, 3), (3, 2)])
+def test_that_many_threads_share_the_work(said, asked):
     """Each block waits until as many as may be are at work together: with fewer threads this would never end."""
+    count = min(said, asked or said)
     together, seen = threading.Barrier(count), set()
 
     def kernel(start, stop, parameters):
@@ -39,8 +40,8 @@ def test_that_many_threads_share_the_work(count):
         seen.add(threading.get_ident())
         return float(start), -1
 
-    cl.set_threads(count)
-    total, bad = cpu.share(kernel, 6 * cpu.BLOCK, 1, (), (), None)
+    cl.set_threads(said)
+    total, bad = cpu.share(kernel, 6 * cpu.BLOCK, 1, (), (), asked)
     assert (total, bad) == (15 * cpu.BLOCK, -1)
     assert len(seen) == count
 
@@ -55,7 +56,7 @@ def test_any_number_gives_the_same_bits():
     assert (found[0][1] == found[1][1]).all()
 
 
-def test_in_torch_the_smaller_number_holds(monkeypatch):
+def test_torchs_own_number_is_asked_for(monkeypatch):
     import torch
 
     from costlayer.torch import CostLayer

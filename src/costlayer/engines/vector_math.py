@@ -8,7 +8,7 @@ each `if SPARE`, `if SINGLE` or `if HALF` decided. What else differs between the
 |-------------------|-------------------------------------------------------|------------------------------------------|
 | float64           | float64                                               | 1 unit in the last place; tanh and erf 2 |
 | float32           | float64, which has digits to spare: short polynomials | 2⁻²⁹ of the result                       |
-| float32, "single" | float32: twice as fast, for pairs that bear it    | 1 unit; exp and log1p_unit only          |
+| float32, "single" | float32, for pairs that bear it                       | 1 unit; exp and log1p_unit only          |
 | bfloat16, float16 | float32; passed as uint16, for Numba has neither type | 2 units in the last place of float32     |
 
 For float32 data results below 1e-300 may be 0 and beyond 1e300 infinite, which is the same once stored. Nothing is

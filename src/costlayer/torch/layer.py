@@ -354,9 +354,10 @@ def _empty_like(z: Tensor) -> Tensor:
         if _advise is not None:
             start = -(-kept.data_ptr() // _PAGE) * _PAGE
             _advise(start, (kept.data_ptr() + size - start) // _PAGE * _PAGE, 14)  # MADV_HUGEPAGE
+    fresh = torch.empty(0, dtype=z.dtype).set_(kept.untyped_storage(), 0, z.shape)  # type: ignore
     if _holders is not _unknown:
-        _kept[:] = [kept]
-    return torch.empty(0, dtype=z.dtype).set_(kept.untyped_storage(), 0, z.shape)  # type: ignore
+        _kept[:] = [kept]  # now that it has a holder: another thread may look at once
+    return fresh
 
 
 def _storage_holders(tensor: Tensor) -> int:
@@ -372,8 +373,6 @@ def _unknown(tensor: Tensor) -> int:
 
 _holders = _storage_holders if hasattr(torch._C, "_storage_Use_Count") else _unknown
 _kept: list[Tensor] = []  # one at most
-
-
 _HUGE, _PAGE = 1 << 22, 1 << 12
 
 
