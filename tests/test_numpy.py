@@ -10,6 +10,7 @@ import accuracy
 import costlayer as cl
 import truth
 from costlayer.catalogue import build
+from costlayer.engines import kernels
 from costlayer.errors import CostLayerError, InvalidType, InvalidValue
 
 Z = np.array([0.5, -1.5, 2.0, 0.125])
@@ -349,7 +350,9 @@ def test_examples_are_counted_in_64_bits(name):
             expected = 3 * np.log(2)
         else:
             y = np.broadcast_to(np.nan if wrong else 2.0, many)
-            total, bad = module.pointwise(np.broadcast_to(0.0, many), y, None, 1.0, -9.0, 9.0, False, *none)
+            total, bad = module.pointwise(
+                np.broadcast_to(0.0, many), y, None, 1.0, -9.0, 9.0, False, *none, np.empty(kernels.SPAN)
+            )
             expected = 12.0
         assert bad == (start if wrong else -1)
         assert wrong or total == pytest.approx(expected)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # a tenth of the time to import costlayer
 Reduction = Literal["mean", "sum", "none", "weighted_mean"]
 REDUCTIONS = ("mean", "sum", "none", "weighted_mean")
 EMPTY = ("error", "zero", "nan")
-NARROW = 32  # classes up to which rows are worked on side by side
+NARROW = 128  # classes up to which rows are worked on together
 
 
 def check_options(reduction: str, empty: str, label_smoothing: float, ignore_index: int | None) -> None:
@@ -299,8 +299,9 @@ class _RowProblem(_Problem):
         if self.y is None and self.off == 0.0 and pair.closed and pair.closed.margin:
             loop, arguments = "margin_rows", (self.z, self.label, self.weight, scale, *outputs.values())
             if outputs["curvature"] is None:
-                loop = margin_loop(self.z.shape[1])
-                arguments = arguments[:-1]
+                classes, delta = self.z.shape[1], outputs["delta"]
+                given = self.z.reshape(-1), self.label, self.weight, scale, classes, outputs["value"]
+                loop, arguments = margin_loop(classes), (*given, None if delta is None else delta.reshape(-1))
         else:
             loop = "softmax_rows"
             targets = (self.label, self.y, real(self.on), real(self.off), self.term_weights)
@@ -350,7 +351,7 @@ def predict_and_gain(pair: Pair, z: NDArray, with_gain: bool = True) -> tuple[ND
 
 
 def margin_loop(classes: int) -> str:
-    """Short rows are worked on side by side."""
+    """Short rows are worked on together."""
     return "margin_narrow" if classes <= NARROW else "margin_wide"
 
 

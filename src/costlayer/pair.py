@@ -184,8 +184,8 @@ class ClosedForm:
         terms: pointwise pairs: `(z, y, *parameters) -> value, δ, curvature`.
         row_terms: row pairs: `(p, q, log_p, log_q, y, *parameters) -> value, q s, q² s'`, where q = 1 − p, s is the
             derivative of the element's cost by log p, and s' that of s. Scaled by q, both stay finite as p → 1.
-        margin: row pairs whose cost depends on the probability of the true class alone: `(d, y, *parameters)`, a
-            pointwise formula whose value at y = 0 is the cost at d = logsumexp of the other scores − the true score.
+        margin: row pairs whose cost depends on the probability of the true class alone: `(d, e, *parameters) -> value
+            and its derivatives by d`, where d = logsumexp of the other scores − the true score, and e = exp(−|d|).
         single: whether value and δ of float32 scores keep their digits in float32 arithmetic; others take float64.
         canonical: k where δ = k (v − y).
         convex: whether the value is convex in z.

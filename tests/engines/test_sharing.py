@@ -41,7 +41,7 @@ def test_that_many_threads_share_the_work(said, asked):
         return float(start), -1
 
     cl.set_threads(said)
-    total, bad = cpu.share(kernel, 6 * cpu.BLOCK, 1, (), (), asked)
+    total, bad = cpu.share(cpu.Loop("activate", np.float64, kernel), 6 * cpu.BLOCK, 1, (), (), asked)
     assert (total, bad) == (15 * cpu.BLOCK, -1)
     assert len(seen) == count
 

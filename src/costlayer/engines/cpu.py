@@ -7,17 +7,20 @@ Numba's own cache looks at the time stamp of one file only, and would serve a ch
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import sys
 import threading
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from costlayer.engines import kernels, lower, vector_math
+from costlayer.engines.inline import inline
 from costlayer.errors import InvalidValue
 from costlayer.pair import Pair
 
@@ -27,23 +30,18 @@ if TYPE_CHECKING:
 BLOCK = 1 << 16  # elements summed by one call: fixed, so that the sum does not depend on the number of threads
 ALONE = 1 << 16  # elements below which one thread is sooner done than two have found each other
 
-_HEADER = '''"""Compiled by costlayer with Numba {numba}, llvmlite {llvmlite}. Safe to delete."""
-
-{words}
-loop = njit(error_model="numpy", nogil=True, fastmath=False)
-
-
-@formula
-def room(rows, columns):
-    return np.empty((rows, columns), score)
+_HEADER = '"""Compiled by costlayer with Numba {numba}, llvmlite {llvmlite}. Safe to delete."""\n\n'
+_DECORATORS = """# without reference counts: what the loops work in is handed to them
+loop = njit(error_model="numpy", nogil=True, fastmath=False, _nrt=False)
+helper = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, fastmath=False, _nrt=False)"""
 
 
-@formula
-def sums_room(rows, columns):
-    return np.empty((rows, columns), double)
+class Loop(NamedTuple):
+    """A loop of a pair, which is compiled when it is first called."""
 
-
-'''
+    name: str
+    score: type
+    compiled: Any
 
 
 def run(
@@ -69,13 +67,14 @@ def run(
     return share(kernel(pair, loop, storage, single), size, width, arguments, parameters, threads)
 
 
-def kernel(pair: Pair, loop: str, storage: str, single: bool = False) -> Any:
-    """A loop of a pair, to be compiled when it is first called."""
-    return getattr(_module(pair, storage, single), loop)
+def kernel(pair: Pair, loop: str, storage: str, single: bool = False) -> Loop:
+    """A loop of a pair."""
+    module = _module(pair, storage, single)
+    return Loop(loop, module.score, getattr(module, loop))
 
 
 def share(
-    kernel: Any,
+    loop: Loop,
     size: int,
     width: int,
     arguments: tuple,
@@ -84,14 +83,16 @@ def share(
 ) -> tuple[float, int]:
     """Run a kernel as `run` does."""
     step = max(1, BLOCK // width) if width > 1 else BLOCK
+    kernel, rooms = loop.compiled, tuple(zip(kernels.rooms(loop.name, width), (loop.score, np.float64), strict=False))
     if size <= step:
-        return kernel(*arguments, 0, size, parameters)
+        return kernel(*arguments, 0, size, parameters, *itertools.starmap(np.empty, rooms))
     starts = range(0, size, step)
     totals, bads, waiting = [0.0] * len(starts), [-1] * len(starts), iter(enumerate(starts))
 
     def work() -> None:
+        own = list(itertools.starmap(np.empty, rooms))
         for k, start in waiting:  # whoever is free takes the next block
-            totals[k], bads[k] = kernel(*arguments, start, min(start + step, size), parameters)
+            totals[k], bads[k] = kernel(*arguments, start, min(start + step, size), parameters, *own)
 
     workers = 1 if size * width <= ALONE else min(threads or get_threads(), get_threads(), len(starts))
     others = [_pool(workers - 1).submit(work) for _ in range(workers - 1)]
@@ -167,20 +168,21 @@ def text(pair: Pair, storage: str, single: bool = False) -> str:
     import llvmlite
     import numba
 
-    halves = storage in vector_math.CONVERSIONS
-    kind = "single" if single else "spare" if halves and pair.row else ""  # a row's own terms are few: all their digits
-    words = vector_math.text(storage, kind) + vector_math.rows(storage, loaded=kind != "spare")
-    header = _HEADER.format(numba=numba.__version__, llvmlite=llvmlite.__version__, words=words)
-    decorators = dict.fromkeys((f"kernels_{name}" for name in kernels.SUMS), "@sums")
-    decorators |= dict.fromkeys((f"kernels_{name}" for name in kernels.EXTREMES), "@extremes")
-    decorators |= dict.fromkeys((function.__name__ for function in lower.loops(pair)), "@loop")
-    lines = []
-    for line in lower.program(pair).splitlines():
-        if line.startswith("def "):
-            name = line[4 : line.index("(")]
-            lines.append(decorators.get(name, "@helper" if name.startswith("kernels_") else "@formula"))
-        lines.append(line)
-    return header + "\n".join(lines) + "\n"
+    kind = "single" if single else vector_math.KINDS[storage]
+    if kind == "half" and pair.row:
+        kind = "spare"  # a row's own terms are few: all their digits
+    words, rows = (
+        vector_math.words(storage, kind),
+        vector_math.rows(storage, loaded=kind in ("single", vector_math.KINDS[storage])),
+    )
+    body = inline("\n".join((words.functions, rows.functions, lower.program(pair))))
+    for name in re.findall(r"^def (\w+)", body, re.M):
+        kept = any(name == loop.__name__ for loop in lower.loops(pair))
+        body = re.sub(rf"^def {name}\(", f"@{'loop' if kept else 'helper'}\n\\g<0>", body, flags=re.M)
+    header = _HEADER.format(numba=numba.__version__, llvmlite=llvmlite.__version__)
+    return "\n\n\n".join(
+        (header + vector_math.INSTRUCTIONS, f"{words.constants}\n{rows.constants}\n{_DECORATORS}", body)
+    )
 
 
 _compiling = threading.Lock()

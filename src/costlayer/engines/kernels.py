@@ -6,14 +6,15 @@ what stands in it can do no harm. Targets must lie in [low, high], with `ends_on
 the sum of the weighted values and the first index whose target does not (−1 if all do).
 
 `pointwise`, `margin_wide` and `margin_narrow` are what training runs, and compilers make vectors of their inner loops:
-those count from 0 over slices, have no way out, and sum in functions of their own (`SUMS`), whose additions alone may
-be reordered. `load` and `store` stand between what arrays hold and what is computed with, `score` is the type that the
-exponentials of a row have, and `room` and `sums_room` are empty tables of it and of double.
+those count from 0 over slices and have no way out. `plus` and `larger` may be taken in any order there. `load` and
+`store` stand between what arrays hold and what is computed with, and `score` is the type that the exponentials of a row
+have; `reach` orders scores by their size, with NaN above all. `room` and `sums` are arrays of `score` and of `double`
+to work in, as large as `rooms` says.
 """
 
 from typing import Any
 
-from costlayer.words import double, exp, log, log1p, where
+from costlayer.words import absolute, double, exp, log, log1p, where
 
 # What a pair's program defines and an engine chooses, bound to these names when a kernel is lowered.
 activation: Any
@@ -26,20 +27,21 @@ exp_below: Any
 load: Any
 store: Any
 score: Any
-room: Any
-sums_room: Any
+reach: Any
+plus: Any
+larger: Any
 INFINITY: Any
-exp_below = load = store = score = room = sums_room = INFINITY = None
+exp_below = load = store = score = reach = plus = larger = INFINITY = None
 
 SPAN = 4096  # elements that stay in the nearest cache between a look at their targets and their terms
-LANES = 64  # rows that are worked on side by side, so that short rows fill vectors too
+LANES = 64  # short rows that are worked on at once
+CALM = 50  # the scores of such rows are between −50 and 50, so that float32 has all digits of their exponentials
 PART = 256  # exponentials that are added up in their own type before they go into the sum of a row
 
 
-def pointwise(z, y, weight, scale, low, high, ends_only, value, delta, curvature, start, stop, parameters):
+def pointwise(z, y, weight, scale, low, high, ends_only, value, delta, curvature, start, stop, parameters, room):
     """Elementwise pairs. `scale` multiplies δ and the curvature: 1/n for a mean."""
     total = double(0.0)
-    values = room(1, SPAN)[0]
     for a in range(start, stop, SPAN):
         zs, ys = z[a:stop][:SPAN], y[a:stop][:SPAN]
         size = zs.shape[0]
@@ -61,7 +63,7 @@ def pointwise(z, y, weight, scale, low, high, ends_only, value, delta, curvature
                         absent = weight[a + i] == 0.0
                     if not absent:
                         return total, a + i
-        ells = values[:size]
+        ells = room[:size]
         if value is not None:
             ells = value[a : a + size]
         if weight is not None:
@@ -84,93 +86,119 @@ def pointwise(z, y, weight, scale, low, high, ends_only, value, delta, curvature
                 deltas[i] = store(slope * w)
             if curvature is not None:
                 curves[i] = curve * w
-        total += sum_of(ells)
+        for i in range(size):
+            total = plus(total, double(ells[i]))
     return total, -1
 
 
-def margin_wide(z, label, weight, scale, value, delta, start, stop, parameters):
-    """`margin_rows` for long rows, one after the other."""
+def rooms(loop, classes):
+    """How many numbers `room` and `sums` have for a loop, if it takes them."""
+    sizes = {"pointwise": (SPAN,), "margin_wide": (classes,), "margin_narrow": (LANES * classes, 5 * LANES)}
+    return sizes.get(loop, ())
+
+
+def margin_wide(z, label, weight, scale, classes, value, delta, start, stop, parameters, room):
+    """`margin_rows` for long rows, one after the other, of flat arrays."""
     total = double(0.0)
-    classes = z.shape[1]
-    row = room(1, classes)[0]
     for i in range(start, stop):
-        zi, t, w = z[i], label[i], scale
+        t, w, at = label[i], scale, i * classes
         if weight is not None:
             w = weight[i] * scale
             if w == 0.0:
-                clear(i, value, delta, None, classes)
+                if value is not None:
+                    value[i] = 0.0
+                if delta is not None:
+                    for j in range(classes):
+                        delta[at + j] = store(score(0.0))
                 continue
         if t < 0 or t >= classes:
             return total, i
-        before, after = zi[:t], zi[t + 1 :]
-        top = largest(after, largest(before, score(-INFINITY)))
-        rest = exp_sum(before, top, row[:t]) + exp_sum(after, top, row[t + 1 :])
-        gap = difference(double(top), double(score(load(zi[t]))))
-        ell, slope, _ = margin(real(gap + log(real(rest / double(exp_below(top, top))))), real(0.0), *parameters)
+        top = score(-INFINITY)
+        for after in range(2):  # the classes before the true one, and those after it
+            scores = z[at + after * (t + 1) : at + t + after * (classes - t)]
+            for j in range(scores.shape[0]):
+                top = larger(score(load(scores[j])), top)
+        rest = double(0.0)
+        for after in range(2):
+            first, last = after * (t + 1), t + after * (classes - t)
+            for b in range(first, last, PART):
+                c = where(last - b < PART, last, b + PART)
+                scores, row = z[at + b : at + c], room[b:c]
+                part = score(0.0)
+                for j in range(c - b):
+                    x = exp_below(score(load(scores[j])), top)
+                    row[j] = x
+                    part = plus(part, x)
+                rest += double(part)
+        d, e = odds(real(top), real(score(load(z[at + t]))), real(rest / double(exp_below(top, top))))
+        ell, slope, _ = margin(d, e, *parameters)
         if weight is not None:
             ell = ell * weight[i]
         total += double(ell)
         if value is not None:
             value[i] = ell
         if delta is not None:
-            factor = double(slope) * double(w) / rest
-            deltas = delta[i]
-            if factor > double(1e-30):
-                few = score(factor)
-                for j in range(classes):
-                    deltas[j] = store(score(row[j] * few))
-            else:  # too small for a number of that type to have all its digits
-                for j in range(classes):
-                    deltas[j] = store(score(row[j] * factor))
+            deltas, row = delta[at : at + classes], room[:classes]
+            few, more = parts(double(slope) * double(w) / rest)
+            for j in range(classes):
+                deltas[j] = store(row[j] * few * more)
             deltas[t] = store(score(-slope * w))
     return total, -1
 
 
-def margin_narrow(z, label, weight, scale, value, delta, start, stop, parameters):
-    """`margin_rows` for short rows, many side by side."""
+def margin_narrow(z, label, weight, scale, classes, value, delta, start, stop, parameters, room, sums):
+    """`margin_rows` for short rows of flat arrays, many at once, unless a score is far from 0.
+
+    Which way a row goes, and so its last bit, depends on its own scores alone: where any of many rows has such a score,
+    they are taken one by one.
+    """
     total = double(0.0)
-    classes = z.shape[1]
-    scores, sums = room(classes + 2, LANES), sums_room(4, LANES)
-    for a in range(start, stop, LANES):
-        zs, labels = z[a:stop][:LANES], label[a:stop][:LANES]
-        size = zs.shape[0]
-        truth, top = scores[classes][:size], scores[classes + 1][:size]
-        rest, own, factor, ells = sums[0][:size], sums[1][:size], sums[2][:size], sums[3][:size]
-        for j in range(classes):
-            column, lane = zs[:, j], scores[j][:size]
-            for i in range(size):
-                lane[i] = score(load(column[i]))
+    a, until = start, start  # up to `until` rows are taken one by one
+    while a < stop:
+        size = where(stop - a < LANES, stop - a, LANES)
+        size = where(a < until, 1, size)
+        scores, rows = z[a * classes : (a + size) * classes], room[: size * classes]
+        most = reach(score(0.0))
+        for j in range(scores.shape[0]):
+            far = reach(score(load(scores[j])))
+            most = where(far > most, far, most)
+        apart, top = most > reach(score(CALM)), score(CALM)
+        if apart:
+            if size > 1:
+                until = a + size
+                continue
+            top = score(-INFINITY)
+            for j in range(classes):
+                top = larger(where(j == label[a], score(-INFINITY), score(load(scores[j]))), top)
+        for j in range(scores.shape[0]):
+            rows[j] = exp_below(score(load(scores[j])), top)
+        own, rest, ells = sums[:size], sums[LANES:][:size], sums[2 * LANES :][:size]
+        slopes, factors = sums[3 * LANES :][:size], sums[4 * LANES :][:size]
+        d_apart, e_apart = real(0.0), real(0.0)
         for i in range(size):
-            t = labels[i]
+            t, row = label[a + i], rows[i * classes :][:classes]
             if weight is not None:  # noqa: SIM102 — the compiler drops a whole `if` where there is no weight
                 if weight[a + i] * scale == 0.0:
-                    for j in range(classes):
-                        scores[j, i] = 0.0
                     t = 0
+                    for j in range(classes):
+                        row[j] = 1.0
             if t < 0 or t >= classes:
                 return total, a + i
-            truth[i] = scores[t, i]
-            scores[t, i] = -INFINITY
-            top[i] = -INFINITY
-            rest[i] = 0.0
-        for j in range(classes):
-            larger(scores[j][:size], top)
-        for j in range(classes):
-            lane = scores[j][:size]
-            for i in range(size):
-                lane[i] = exp_below(lane[i], top[i])
+            own[i] = row[t]
+            others = double(0.0)
+            for j in range(classes):  # without a store to row[t], which the loads after it would have to wait for
+                others = plus(others, where(j == t, double(0.0), double(row[j])))
+            rest[i] = others
+            if apart:
+                d_apart, e_apart = odds(
+                    real(top), real(score(load(scores[t]))), real(others / double(exp_below(top, top)))
+                )
         for i in range(size):
-            t = labels[i]
-            if 0 <= t < classes:
-                scores[t, i] = 0.0
-        for j in range(classes):
-            lane = scores[j][:size]
-            for i in range(size):
-                rest[i] += double(lane[i])
-        for i in range(size):
-            gap = difference(double(top[i]), double(truth[i]))
-            d = real(gap + log(real(rest[i] / double(exp_below(top[i], top[i])))))
-            ell, slope, _ = margin(d, real(0.0), *parameters)
+            wrong = rest[i] > own[i]
+            e = real(where(wrong, own[i], rest[i]) / where(wrong, rest[i], own[i]))
+            d = log(e)
+            d, e = where(apart, d_apart, where(wrong, -d, d)), where(apart, e_apart, e)
+            ell, slope, _ = margin(d, e, *parameters)
             w = scale
             if weight is not None:
                 w = weight[a + i] * scale
@@ -178,64 +206,49 @@ def margin_narrow(z, label, weight, scale, value, delta, start, stop, parameters
                 ell = where(absent, 0.0, ell * weight[a + i])
                 slope = where(absent, 0.0, slope)
             ells[i] = ell
-            own[i] = -slope * w
-            factor[i] = double(slope) * double(w) / rest[i]
-        total += sum_of(ells)
+            slopes[i] = slope * w
+            factors[i] = slope * w / rest[i]
+        for i in range(size):
+            total = plus(total, ells[i])
         if value is not None:
             for i in range(size):
                 value[a + i] = ells[i]
         if delta is not None:
-            deltas = delta[a : a + size]
-            for j in range(classes):
-                lane, column = scores[j][:size], deltas[:, j]
-                for i in range(size):
-                    column[i] = store(score(double(lane[i]) * factor[i]))
             for i in range(size):
-                t = labels[i]
+                row, deltas, t = rows[i * classes :][:classes], delta[(a + i) * classes :][:classes], label[a + i]
+                few, more = parts(factors[i])
+                for j in range(classes):
+                    deltas[j] = store(row[j] * few * more)
                 if 0 <= t < classes:
-                    deltas[i, t] = store(score(own[i]))
+                    deltas[t] = store(score(-slopes[i]))
+        a += size
     return total, -1
 
 
-def sum_of(values):
-    total = double(0.0)
-    for i in range(values.shape[0]):
-        total += double(values[i])
-    return total
+def parts(factor):
+    """A factor as two that the type of a score can hold with all digits: the second is 1, 2⁻⁶⁴ or 2⁶⁴."""
+    more = where(
+        factor < double(1e-30),
+        double(5.421010862427522e-20),
+        where(factor > double(1e30), double(1.8446744073709552e19), double(1.0)),
+    )
+    return score(factor / more), score(more)
 
 
-def largest(z, top):
-    """The largest score, at least `top`."""
-    for j in range(z.shape[0]):
-        x = score(load(z[j]))
-        top = x if x > top else top
-    return top
+def odds(top, truth, rest):
+    """d = top + ln(rest) − truth, and exp(−|d|), which has what rounding takes from d."""
+    gap = difference(top, truth)
+    beside = log(rest)
+    d = gap + beside
+    e = exp(-absolute(d))
+    lost = rounded_off(top, truth, gap) + rounded_off(gap, -beside, d)
+    return d, where(absolute(lost) < 1.0, e - e * where(d > 0.0, lost, -lost), e)
 
 
-def larger(z, top):
-    for i in range(z.shape[0]):
-        top[i] = z[i] if z[i] > top[i] else top[i]
-
-
-def exp_sum(z, top, out):
-    """The exponentials of a row, and their sum."""
-    total = double(0.0)
-    for a in range(0, z.shape[0], PART):
-        total += double(exp_part(z[a:][:PART], top, out[a:][:PART]))
-    return total
-
-
-def exp_part(z, top, out):
-    total = score(0.0)
-    for j in range(z.shape[0]):
-        e = exp_below(score(load(z[j])), top)
-        out[j] = e
-        total += e
-    return total
-
-
-SUMS = ("sum_of", "exp_part")  # functions whose additions may be reordered
-EXTREMES = ("largest", "larger")  # and whose comparisons may take NaN for any number: the exponential of NaN tells
+def rounded_off(a, b, c):
+    """What rounding took from c = a − b."""
+    back = c - a
+    return (a - (c - back)) - (b + back)
 
 
 def margin_rows(z, label, weight, scale, value, delta, curvature, start, stop, parameters):
@@ -254,7 +267,8 @@ def margin_rows(z, label, weight, scale, value, delta, curvature, start, stop, p
         second = likeliest(zi, t)
         top = zi[second]
         rest = others(zi, t, t, top)
-        ell, slope, curve = margin(difference(top, zi[t]) + log(rest), real(0.0), *parameters)
+        d, e = odds(top, zi[t], rest)
+        ell, slope, curve = margin(d, e, *parameters)
         if weight is not None:
             ell = ell * weight[i]
         total += double(ell)

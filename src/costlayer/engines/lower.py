@@ -7,7 +7,7 @@ engine chooses its element type by what it calls `real`. What it defines:
 - `cost(v, y, *c)`: ℓ and its derivatives by v, for a cost of the error v − y by `cost_of_error(error, y, *c)`,
 - `error`: v − y as the activation gives it, and φ'² + φ'' (v − y)  (compositions with a cost of the error),
 - `terms(z, y, *parameters)`: value, δ, curvature  (pointwise pairs), by closed form or by the chain rule,
-- `row_terms(p, q, log_p, log_q, y, *parameters)` and, where the pair has it, `margin(d, y)`  (row pairs),
+- `row_terms(p, q, log_p, log_q, y, *parameters)` and, where the pair has it, `margin(d, e, *parameters)`  (row pairs),
 - the loops of `costlayer.engines.kernels` that run these over arrays.
 """
 

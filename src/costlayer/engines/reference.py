@@ -16,8 +16,9 @@ WORDS = {name: getattr(words, name) for name in words.VOCABULARY} | {
     "store": np.float64,
     "INFINITY": np.inf,
     "exp_below": lambda x, top: np.exp(np.float64(x - top if x != top else 0.0)),
-    "room": lambda rows, columns: np.empty((rows, columns)),
-    "sums_room": lambda rows, columns: np.empty((rows, columns)),
+    "plus": lambda a, b: a + b,
+    "larger": max,
+    "reach": lambda x: abs(x) if x == x else np.inf,
 }
 
 

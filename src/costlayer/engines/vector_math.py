@@ -16,13 +16,15 @@ reassociated, and `fma` alone may fuse, so that a result does not depend on wher
 fusing the bounds hold too. `benchmarks/coefficients.py` derives the polynomials.
 """
 
+from __future__ import annotations
+
 import ast
 import inspect
 import types
 from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,6 +33,7 @@ WORDS = ("absolute", "exp", "expm1", "log", "log1p", "log1p_unit", "maximum", "m
 # What `text` defines before the functions or resolves inside them.
 real: Any = None  # the arithmetic type
 bits: Any = None  # the unsigned integer of its size
+fma: Any = None  # a * b + c, fused where that is as fast
 polynomial: Any = None  # polynomial(NAME, x): unrolled into a chain of fma
 SPARE: Any = None  # whether the arithmetic has digits to spare,
 SINGLE: Any = None  # whether it is that of float32, and what is stored too,
@@ -46,24 +49,16 @@ WIDTH: Any = None
 MANTISSA = EXPONENT = SIGN = ROOT_HALF = ABOVE_ROOT = INTEGER = TWICE = WIDTH
 
 
-def where(condition, a, b):
-    return a if condition else b
-
-
 def maximum(a, b):
-    return a if a >= b or a != a else b
+    return a if (a >= b) | (a != a) else b
 
 
 def minimum(a, b):
-    return a if a <= b or a != a else b
+    return a if (a <= b) | (a != a) else b
 
 
 def sign(x):
     return 1.0 if x > 0.0 else -1.0 if x < 0.0 else x + 0.0
-
-
-def fma(a, b, c):
-    return a * b + c
 
 
 def exp(x):
@@ -112,6 +107,11 @@ def exp_below(x, top):
     near = 1.0 + r
     near = near + fma(r * r, polynomial(EXP, r), r - (near - 1.0))
     return near * power
+
+
+def reach(x):
+    """The bits of |x|: whole numbers, in the order of the sizes, and those of NaN above all."""
+    return bits(x.view(bits) & ~SIGN)
 
 
 def expm1(x):
@@ -238,7 +238,7 @@ def store_float16(x):
     return np.uint16(nearest | ((i >> 16) & 0x8000))
 
 
-FUNCTIONS = (where, maximum, minimum, sign, exp, expm1, log_near, log, log1p, log1p_unit, tanh, erf)
+FUNCTIONS = (maximum, minimum, sign, exp, expm1, log_near, log, log1p, log1p_unit, tanh, erf)
 KINDS = {"float64": "full", "float32": "spare", "bfloat16": "half", "float16": "half"}  # of arithmetic
 SCORES = {"float64": "full", "float32": "half", "bfloat16": "half", "float16": "half"}  # for the scores of a row
 CONVERSIONS = {"bfloat16": (load_bfloat16, store_bfloat16), "float16": (load_float16, store_float16)}
@@ -246,62 +246,116 @@ STORED = tuple(KINDS)
 
 
 # ---- The text -------------------------------------------------------------------------------------------------------
-_IMPORT = "from numba import njit\n"
-_PART = 'error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True'  # of a kernel: never called by Python
-_FORMULA = f"{_PART}, forceinline=True, fastmath=False"  # Numba would hand down the fastmath of whoever calls
+_FORMULA = 'error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True, fastmath=False'
+# What Numba has no word for: single instructions, which are never compiled by themselves and become vectors.
+INSTRUCTIONS = """import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+
+@intrinsic
+def fma(typing, a, b, c):
+    def code(context, builder, signature, arguments):
+        kind = arguments[0].type
+        function = ir.FunctionType(kind, (kind, kind, kind))
+        return builder.call(builder.module.declare_intrinsic("llvm.fmuladd", (kind,), function), arguments)
+    return a(a, a, a), code
+
+
+@intrinsic
+def where(typing, condition, a, b):
+    def code(context, builder, signature, arguments):
+        return builder.select(*arguments)
+    kind = typing.unify_types(types.unliteral(a), types.unliteral(b))
+    return kind(types.boolean, kind, kind), code
+
+
+@intrinsic
+def reinterpret(typing, x):
+    def code(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], context.get_value_type(signature.return_type))
+    pairs = (types.float32, types.uint32), (types.float64, types.uint64)
+    return next(b if x == a else a for a, b in pairs if x in (a, b))(x), code
+
+
+@intrinsic
+def plus(typing, a, b):
+    def code(context, builder, signature, arguments):
+        return builder.fadd(*arguments, flags=("reassoc",))
+    return a(a, a), code
+
+
+@intrinsic
+def larger(typing, a, b):
+    def code(context, builder, signature, arguments):
+        return builder.select(builder.fcmp_ordered(">", *arguments, flags=_FREE), *arguments, flags=_FREE)
+    return a(a, a), code
+
+
+_FREE = ("nnan", "nsz")"""
+
+
+class Words(NamedTuple):
+    """Lines of a module: types and constants, and the functions that need them."""
+
+    constants: str
+    functions: str
 
 
 @cache
-def text(storage: str, kind: str = "") -> str:
-    """The start of a kernel module for a stored type: "float64", "float32", "bfloat16" or "float16".
+def text(storage: str) -> str:
+    """The start of a module for a stored type: "float64", "float32", "bfloat16" or "float16".
 
     It stands by itself, and defines `real` (the arithmetic type), `double`, the decorator `formula`, the words in
-    `WORDS`, `fma`, `load` (an element of a stored array -> real) and `store` (real -> an element). `kind` is that of
-    the arithmetic, by default what `KINDS` says.
+    `WORDS`, `fma`, `load` (an element of a stored array -> real) and `store` (real -> an element); and `plus` and
+    `larger`, which a loop may take in any order.
     """
-    kind = kind or KINDS[storage]
-    lines = [
-        f"import numpy as np\n{_IMPORT}",
+    return "\n\n\n".join((INSTRUCTIONS, *words(storage, KINDS[storage])))
+
+
+@cache
+def words(storage: str, kind: str) -> Words:
+    """The words, in a kind of arithmetic; without `load` and `store` of a half unless it is computed in its own."""
+    constants = [
         f"real, bits, double = np.{_TYPES[kind][0]}, np.{_TYPES[kind][1]}, np.float64",
         f"formula = njit({_FORMULA})",
-        f"helper = njit({_PART}, fastmath=False)",
-        f'sums = njit({_PART}, fastmath={{"reassoc"}})',
-        f'extremes = njit({_PART}, fastmath={{"nnan", "nsz"}})',
         "absolute = abs",
         "INFINITY, NAN = real(np.inf), real(np.nan)",
         *(f"{name} = real({value!r})" for name, value in _reals(kind).items()),
         *(f"{name} = bits({value:#x})" for name, value in _integers(kind).items()),
+        *_polynomials(kind),
     ]
-    lines += _polynomials(kind)
-    lower = _Lower(kind)
-    lines.append(f'\n\n@njit({_PART}, forceinline=True, fastmath={{"contract"}})\n{lower.function("fma", fma)}')
     functions = {function.__name__: function for function in FUNCTIONS}
-    if storage in CONVERSIONS:
-        if kind == KINDS[storage]:
-            functions["load"], functions["store"] = CONVERSIONS[storage]
-    else:  # what needs no function of its own compiles sooner
-        lines.append(f"load, store = real, np.{storage}")
-    lines += [f"\n\n@formula\n{lower.function(name, function)}" for name, function in functions.items()]
-    return "\n".join(lines) + "\n"
+    if storage not in CONVERSIONS:
+        constants.append(f"load, store = real, np.{storage}")
+    elif kind == KINDS[storage]:
+        functions["load"], functions["store"] = CONVERSIONS[storage]
+    return Words("\n".join(constants), _definitions(_Lower(kind), functions))
 
 
 @cache
-def rows(storage: str, loaded: bool = True) -> str:
-    """What the loops over rows need beside `text(storage)`: the type `score` that their exponentials have, float64 for
-    float64 data and else float32, and `exp_below`. Unless `loaded`, `load` and `store` of float16 and bfloat16 too, by
-    way of `score`, for a text whose arithmetic is in float64."""
+def rows(storage: str, loaded: bool = True) -> Words:
+    """What the loops over rows need beside `words`: the type `score` that their exponentials have, float64 for float64
+    data and else float32; `exp_below` and `reach`. Unless `loaded`, `load` and `store` of float16 and bfloat16 too, by
+    way of `score`, for arithmetic in float64."""
     kind = SCORES[storage]
     own = [*_reals(kind), *_integers(kind), *(line.split(" = ")[0] for line in _polynomials(kind))]
-    function = _Lower(kind, {"real": "score", "bits": "score_bits", **{name: f"SCORE_{name}" for name in own}})
-    below = function.function("exp_below", exp_below)
-    lines = [
+    lower = _Lower(kind, {"real": "score", "bits": "score_bits", **{name: f"SCORE_{name}" for name in own}})
+    functions: dict[str, Callable] = {"exp_below": exp_below, "reach": reach}
+    if not loaded:
+        functions["load"], functions["store"] = CONVERSIONS[storage]
+    constants = [
         f"score, score_bits = np.{_TYPES[kind][0]}, np.{_TYPES[kind][1]}",
-        *(f"SCORE_{name} = score({value!r})" for name, value in _reals(kind).items() if f"SCORE_{name}" in below),
-        f"SCORE_WIDTH = score_bits({_TYPES[kind][2]})",
+        *(f"SCORE_{name} = score({value!r})" for name, value in _reals(kind).items()),
+        *(f"SCORE_{name} = score_bits({value:#x})" for name, value in _integers(kind).items()),
         *(f"SCORE_{line}".replace("real(", "score(") for line in _polynomials(kind) if line.startswith("EXP_")),
     ]
-    texts = [below] if loaded else [below, *map(function.function, ("load", "store"), CONVERSIONS[storage])]
-    return "\n".join(lines) + "".join(f"\n\n\n@formula\n{text}" for text in texts) + "\n"
+    return Words("\n".join(constants), _definitions(lower, functions))
+
+
+def _definitions(lower: _Lower, functions: Mapping[str, Callable]) -> str:
+    return "\n\n\n".join(f"@formula\n{lower.function(name, function)}" for name, function in functions.items())
 
 
 def _polynomials(kind: str) -> list[str]:
@@ -312,8 +366,16 @@ def _polynomials(kind: str) -> list[str]:
 @cache
 def bind(storage: str) -> types.SimpleNamespace:
     """The same text run by plain Python, on NumPy scalars, never fused; callers silence NumPy's warnings."""
-    names: dict[str, Any] = {"njit": lambda **options: lambda function: function}
-    exec(compile(text(storage).replace(_IMPORT, ""), f"<vector math for {storage}>", "exec"), names)
+    names: dict[str, Any] = {
+        "np": np,
+        "njit": lambda **options: lambda function: function,
+        "fma": lambda a, b, c: a * b + c,
+        "where": lambda condition, a, b: a if condition else b,
+    }
+    text = "\n\n\n".join(words(storage, KINDS[storage]))
+    exec(compile(text, f"<vector math for {storage}>", "exec"), names)
+    real, bits = names["real"], names["bits"]
+    names["reinterpret"] = lambda x: x.view(bits if isinstance(x, real) else real)
     return types.SimpleNamespace(**names)
 
 
@@ -345,7 +407,7 @@ class _Lower(ast.NodeTransformer):
         self.generic_visit(node)
         if isinstance(node.func, ast.Attribute) and node.func.attr == "view":  # of what Numba must see to be a scalar
             other = "real" if ast.unparse(node.args[0]) == "bits" else "bits"
-            node.func.value = ast.Call(ast.Name(other, ast.Load()), [node.func.value], [])
+            node = _call("reinterpret", _call(other, node.func.value))
         if not (isinstance(node.func, ast.Name) and node.func.id == "polynomial"):
             return node
         name, x = map(ast.unparse, node.args)
@@ -356,7 +418,15 @@ class _Lower(ast.NodeTransformer):
 
     def visit_Constant(self, node):
         kind = {float: "real", int: "bits"}.get(type(node.value))
-        return ast.Call(ast.Name(kind, ast.Load()), [node], []) if kind else node
+        return _call(kind, node) if kind else node
+
+    def visit_IfExp(self, node):  # as one instruction, without a branch
+        self.generic_visit(node)
+        return _call("where", node.test, node.body, node.orelse)
+
+
+def _call(name: str, *arguments: ast.expr) -> ast.Call:
+    return ast.Call(ast.Name(name, ast.Load()), list(arguments), [])
 
 
 # ---- The tables -----------------------------------------------------------------------------------------------------

@@ -1,12 +1,16 @@
 """softmax+cross_entropy: the log-likelihood cost, by the margin d between the other scores and the true one."""
 
 from costlayer.pair import ClosedForm
-from costlayer.pairs.sigmoid_cross_entropy import terms as margin
-from costlayer.words import fixed, product
+from costlayer.words import fixed, log1p_unit, maximum, product, where
 
 
 def row_terms(p, q, log_p, log_q, y):
     return -product(y, log_p), -y * q, fixed(0.0, q)
+
+
+def margin(d, e):
+    s = 1.0 + e
+    return maximum(d, 0.0) + log1p_unit(e), where(d > 0.0, 1.0, e) / s, e / (s * s)
 
 
 SOFTMAX_CROSS_ENTROPY = ClosedForm(

@@ -142,8 +142,9 @@ class CostLayer(nn.Module):
         kernel, parameters, real, bounds, end = plan
         size, width = z.shape if pair.row else (z.numel(), 1)
         divisor = size if self.reduction == "mean" else 1
-        out = None if delta is None else _flat(delta, pair.row)
-        arguments = _flat(z, pair.row), _flat(y, pair.row), None, real(1.0 / divisor), *bounds, None, out, *end
+        bounds = (width,) if pair.row else bounds
+        out = None if delta is None else _flat(delta)
+        arguments = _flat(z), _flat(y), None, real(1.0 / divisor), *bounds, None, out, *end
         total, bad = cpu.share(kernel, size, width, arguments, parameters, torch.get_num_threads())
         if bad >= 0:
             return None
@@ -334,12 +335,12 @@ class _Predict(_FirstDerivative):
         return _product(gain, upstream), None, None
 
 
-def _flat(tensor: Tensor, row: bool) -> np.ndarray:
+def _flat(tensor: Tensor) -> np.ndarray:
     """A contiguous tensor as the loops take it: bfloat16 and float16 as their bits."""
     tensor = tensor.detach()
     if tensor.dtype in _HALVES:
         tensor = tensor.view(torch.uint16)
-    return tensor.numpy() if row or tensor.ndim == 1 else tensor.numpy().reshape(-1)
+    return tensor.numpy() if tensor.ndim == 1 else tensor.numpy().reshape(-1)
 
 
 def _empty_like(z: Tensor) -> Tensor:
