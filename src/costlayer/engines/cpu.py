@@ -175,7 +175,9 @@ def text(pair: Pair, storage: str, single: bool = False) -> str:
         vector_math.words(storage, kind),
         vector_math.rows(storage, loaded=kind in ("single", vector_math.KINDS[storage])),
     )
-    body = inline("\n".join((words.functions, rows.functions, lower.program(pair))))
+    body = inline(
+        "\n".join((words.functions, rows.functions, lower.program(pair))), {"short": kind in ("single", "half")}
+    )
     for name in re.findall(r"^def (\w+)", body, re.M):
         kept = any(name == loop.__name__ for loop in lower.loops(pair))
         body = re.sub(rf"^def {name}\(", f"@{'loop' if kept else 'helper'}\n\\g<0>", body, flags=re.M)

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _TYPES = ("real", "double", "score", "bits", "score_bits")  # what makes a typed constant of a literal
 
 
-def inline(text: str) -> str:
+def inline(text: str, decided: Mapping[str, bool]) -> str:
     """A module's text with its loops alone, and the constants that they need.
 
     Functions of assignments and one return, at the end, are inlined; they must have been defined before.
+    `decided` are names whose value is known: a branch that depends on one is taken or left out.
     """
     module = ast.parse(text)
-    inliner, loops, needed = _Inliner(), [], _needed(module)
+    inliner, loops, needed = _Inliner(decided), [], _needed(module)
     for node in module.body:
         if isinstance(node, ast.FunctionDef):
             if node.name not in needed:
@@ -65,7 +66,8 @@ def _straight(function: ast.FunctionDef) -> bool:
 
 
 class _Inliner(ast.NodeTransformer):
-    def __init__(self) -> None:
+    def __init__(self, decided: Mapping[str, bool]) -> None:
+        self.decided = decided
         self.functions: dict[str, ast.FunctionDef] = {}
         self.constants: dict[str, str] = {}
         self.before: list[ast.stmt] = []  # what goes before the statement at hand
@@ -78,10 +80,16 @@ class _Inliner(ast.NodeTransformer):
     def _block(self, statements: Iterable[ast.stmt]) -> list[ast.stmt]:
         block: list[ast.stmt] = []
         for statement in statements:
+            if isinstance(statement, ast.If) and (name := ast.unparse(statement.test)) in self.decided:
+                block += self._block(statement.body if self.decided[name] else statement.orelse)
+                continue
             self.before = []
             for name in ("test", "iter", "value"):
                 if isinstance(getattr(statement, name, None), ast.expr):
                     setattr(statement, name, self.visit(getattr(statement, name)))
+            assert not (self.before and isinstance(statement, ast.While)), (
+                "a condition that is looked at again and again"
+            )
             block += self.before
             for name in ("body", "orelse"):
                 if hasattr(statement, name):

@@ -8,10 +8,11 @@ the sum of the weighted values and the first index whose target does not (−1 i
 `pointwise`, `margin_wide` and `margin_narrow` are what training runs, and compilers make vectors of their inner loops:
 those count from 0 over slices and have no way out. `plus` and `larger` may be taken in any order there. `load` and
 `store` stand between what arrays hold and what is computed with, and `score` is the type that the exponentials of a row
-have; `reach` orders scores by their size, with NaN above all. `room` and `sums` are arrays of `score` and of `double`
-to work in, as large as `rooms` says.
+have; `reach` orders scores by their size, with NaN above all; `short` is whether `real` is not `double`. `room` and
+`sums` are arrays of `score` and of `double` to work in, as large as `rooms` says.
 """
 
+from functools import cache
 from typing import Any
 
 from costlayer.words import absolute, double, exp, log, log1p, where
@@ -31,7 +32,8 @@ reach: Any
 plus: Any
 larger: Any
 INFINITY: Any
-exp_below = load = store = score = reach = plus = larger = INFINITY = None
+short: Any
+short = exp_below = load = store = score = reach = plus = larger = INFINITY = None
 
 SPAN = 4096  # elements that stay in the nearest cache between a look at their targets and their terms
 LANES = 64  # short rows that are worked on at once
@@ -63,7 +65,8 @@ def pointwise(z, y, weight, scale, low, high, ends_only, value, delta, curvature
                         absent = weight[a + i] == 0.0
                     if not absent:
                         return total, a + i
-        ells = room[:size]
+        if short:
+            ells = room[:size]
         if value is not None:
             ells = value[a : a + size]
         if weight is not None:
@@ -81,16 +84,23 @@ def pointwise(z, y, weight, scale, low, high, ends_only, value, delta, curvature
                 ell = where(absent, 0.0, ell * given[i])
                 slope = where(absent, 0.0, slope)
                 curve = where(absent, 0.0, curve)
-            ells[i] = ell
+            if short:
+                ells[i] = ell
+            else:
+                total = plus(total, double(ell))
+                if value is not None:
+                    ells[i] = ell
             if delta is not None:
                 deltas[i] = store(slope * w)
             if curvature is not None:
                 curves[i] = curve * w
-        for i in range(size):
-            total = plus(total, double(ells[i]))
+        if short:  # on its own: double beside it would halve the vectors of the loop above
+            for i in range(size):
+                total = plus(total, double(ells[i]))
     return total, -1
 
 
+@cache
 def rooms(loop, classes):
     """How many numbers `room` and `sums` have for a loop, if it takes them."""
     sizes = {"pointwise": (SPAN,), "margin_wide": (classes,), "margin_narrow": (LANES * classes, 5 * LANES)}

@@ -15,6 +15,7 @@ WORDS = {name: getattr(words, name) for name in words.VOCABULARY} | {
     "load": np.float64,
     "store": np.float64,
     "INFINITY": np.inf,
+    "short": False,
     "exp_below": lambda x, top: np.exp(np.float64(x - top if x != top else 0.0)),
     "plus": lambda a, b: a + b,
     "larger": max,
