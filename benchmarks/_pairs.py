@@ -116,6 +116,7 @@ class Sample:
                         self.fixed[kept],
                         FORMATS[self.kind],
                         lambda z, y, k=k: self.exactly(z, y)[k],
+                        (lambda z, y: self.exactly(z, y)[1]) if name == "value" and self.pair.cost.of_error else None,
                     )
                 )
                 if (ends := raw[self.fixed[kept]]).size:

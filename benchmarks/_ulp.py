@@ -47,9 +47,9 @@ def off(found: np.ndarray, exact: Extended, kind: Format) -> np.ndarray:
     number = kind.counted(found)
     beyond = abs(exact.high) >= edge
     aim, rest = np.where(beyond, np.copysign(edge, exact.high), exact.high), np.where(beyond, LONG(0), exact.low)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         apart = abs((number - aim) - rest) / kind.spacing(aim)
-    return np.where(np.isnan(number), np.inf, apart).astype(np.float64)
+        return np.where(np.isnan(number), np.inf, apart).astype(np.float64)
 
 
 def off_interval(found: np.ndarray, low: Extended, high: Extended, kind: Format) -> np.ndarray:
@@ -85,13 +85,15 @@ def worst(
     fixed: np.ndarray,
     kind: Format,
     exactly: Callable[[Extended, Extended], Extended],
+    slope: Callable[[Extended, Extended], Extended] | None = None,
     most: int = 512,
     batch: int = 128,
 ) -> Worst:
     """The worst of `raw`, and of the distance to the nearest exact result for scores and targets one unit away.
 
     The second is never larger than the first, so it is looked for where that is largest; and, where it is largest less
-    the `slack` that one unit of the score makes: at `most` points each.
+    the `slack` that one unit of the score makes: at `most` points each. A cost of v − y comes with its `slope`:
+    where that changes its sign nearby, so does v − y, and the cost is 0 in between.
     """
     order = np.argsort(-raw, kind="stable")
     best = Worst(float(raw[order[0]]), (float(z[order[0]]), float(y[order[0]])))
@@ -102,7 +104,12 @@ def worst(
             part = part[raw[part] > best.mixed]
             if not len(part):
                 break
-            results = [exactly(a, b) for a, b in around(z[part], y[part], fixed[part], kind)]
+            corners = around(z[part], y[part], fixed[part], kind)
+            results = [exactly(a, b) for a, b in corners]
+            if slope:
+                signs = np.sign([slope(a, b).high for a, b in corners])
+                turns = (signs.min(axis=0) <= 0) & (signs.max(axis=0) >= 0)
+                results.append(Extended(np.where(turns, 0, results[0].high), np.where(turns, 0, results[0].low)))
             low = high = results[0]
             for other in results[1:]:
                 low, high = _least(low, other), _least(high, other, -1)

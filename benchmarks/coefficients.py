@@ -100,7 +100,7 @@ ARTANH = (mp.mpf(0), ROOT**2)
 # the first terms are kept exact, and it is what remains.
 POLYNOMIALS: list[tuple[str, Real, Real, tuple[mp.mpf, mp.mpf], dict[str, int]]] = [
     ("EXP", lambda r: (mp.expm1(r) - r) / r**2, lambda r: r**2 * mp.exp(-r), REDUCED, {"full": 9}),
-    ("EXP", mp.exp, lambda r: mp.exp(-r), REDUCED, {"spare": 6}),
+    ("EXP", lambda r: mp.expm1(r) / r, lambda r: r * mp.exp(-r), REDUCED, {"spare": 5}),  # so that exp(0) is 1
     ("EXP", mp.exp, lambda r: mp.exp(-r), (-LN2 * SLACK, LN2 * SLACK), {"half": 7}),
     ("EXPM1", lambda r: (mp.expm1(r) - r) / r**2, lambda r: r**2 / mp.expm1(r), REDUCED, {"full": 10, "half": 5}),
     ("EXPM1", lambda r: mp.expm1(r) / r, lambda r: r / mp.expm1(r), REDUCED, {"spare": 6}),

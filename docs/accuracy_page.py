@@ -280,7 +280,8 @@ Two figures for everything:
 - **mixed**: the distance to the nearest of the exact results for scores within 1 ulp of z and targets within 1 ulp of
   y; a target at the end of its interval, or of the predictions', is taken as exact. Where a result crosses zero, as
   v − y does at v = y, or jumps, as the slope of an absolute error does there, a program that rounds on its way cannot
-  keep the raw error bounded; the mixed one it can. It is looked for at the 512 points of the largest raw error, and at
+  keep the raw error bounded; the mixed one it can. A cost of v − y counts as 0 where v − y changes its sign within
+  those ulps. It is looked for at the 512 points of the largest raw error, and at
   512 more where that is largest less what one ulp of z makes.
 
 Scores come from every binade of the type, subnormal to huge, of both signs, and from around every score at which a way

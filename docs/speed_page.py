@@ -12,7 +12,7 @@ from matplotlib.ticker import EngFormatter, LogLocator
 
 DOCS = Path(__file__).parent
 RESULTS = DOCS.parent / "benchmarks" / "results"
-MEASURED = ("pairs", "growth", "cores", "precision", "upstream", "others", "reproducible", "startup")
+MEASURED = ("pairs", "breakdown", "growth", "cores", "precision", "upstream", "others", "reproducible", "startup")
 NAMES = {
     "ours": "costlayer",
     "numpy": "costlayer on NumPy arrays",
@@ -231,8 +231,28 @@ def reproducible_reading(cases: list[dict]) -> str:
     )
 
 
+def breakdown_reading(cases: list[dict]) -> str:
+    lines = []
+    for case in cases:
+        seconds = case["seconds"]
+        share = {name: figure(100 * s / seconds["step"]) for name, s in seconds.items()}
+        if "copy" in seconds:
+            lines.append(
+                f"- {describe(case)}: of a step the kernel is {share['kernel']} %. A copy of the scores would take "
+                f"{share['copy']} %, and their exponentials alone {share['exponentials']} %"
+            )
+        else:
+            most = figure(100 * seconds["empty"] / seconds["eager"])
+            lines.append(
+                f"- {describe(case)}: of a step the kernel is {share['kernel']} %. A `torch.autograd.Function` that "
+                f"does nothing takes {share['empty']} %, which is {most} % of torch eager's whole step"
+            )
+    return "\n".join(lines)
+
+
 READINGS = {
     "pairs": pairs_reading,
+    "breakdown": breakdown_reading,
     "growth": growth_reading,
     "cores": cores_reading,
     "precision": precision_reading,

@@ -1043,3 +1043,12 @@ def test_without_torch():
     assert done.returncode == 1
     assert "MissingExtra: torch" in done.stderr
     assert "pip install 'costlayer[torch]'" in done.stderr
+
+
+def test_a_cost_beyond_the_largest_float32_is_infinite():
+    """As in torch, and not an error: a network that diverges is seen to."""
+    z = torch.full((4,), 1e30, requires_grad=True)
+    loss = CostLayer("identity+mse")(z, torch.zeros(4))
+    loss.backward()
+    assert loss == F.mse_loss(z, torch.zeros(4)) == float("inf")
+    assert torch.isfinite(z.grad).all()

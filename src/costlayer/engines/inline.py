@@ -21,7 +21,7 @@ def inline(text: str, decided: Mapping[str, bool]) -> str:
     `decided` are names whose value is known: a branch that depends on one is taken or left out.
     """
     module = ast.parse(text)
-    inliner, loops, needed = _Inliner(decided), [], _needed(module)
+    inliner, loops, needed = _Inliner(decided, module), [], _needed(module)
     for node in module.body:
         if isinstance(node, ast.FunctionDef):
             if node.name not in needed:
@@ -62,19 +62,21 @@ def _needed(module: ast.Module) -> set[str]:
 
 def _straight(function: ast.FunctionDef) -> bool:
     *before, last = function.body
-    return isinstance(last, ast.Return) and all(isinstance(statement, ast.Assign) for statement in before)
+    plain = all(isinstance(statement, ast.Assign) for statement in before) and isinstance(last, ast.Return)
+    a = function.args
+    return plain and not (a.defaults or a.vararg or a.kwarg or a.kwonlyargs or a.posonlyargs)
 
 
 class _Inliner(ast.NodeTransformer):
-    def __init__(self, decided: Mapping[str, bool]) -> None:
+    def __init__(self, decided: Mapping[str, bool], module: ast.Module) -> None:
         self.decided = decided
+        self.taken = {node.id for node in ast.walk(module) if isinstance(node, ast.Name)}
+        self.taken |= {node.arg for node in ast.walk(module) if isinstance(node, ast.arg)}
         self.functions: dict[str, ast.FunctionDef] = {}
         self.constants: dict[str, str] = {}
         self.before: list[ast.stmt] = []  # what goes before the statement at hand
-        self.taken: set[str] = set()  # names in the function at hand
 
     def write_out(self, function: ast.FunctionDef) -> None:
-        self.taken = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
         function.body = self._block(function.body)
 
     def _block(self, statements: Iterable[ast.stmt]) -> list[ast.stmt]:
@@ -102,13 +104,15 @@ class _Inliner(ast.NodeTransformer):
         name = ast.unparse(node.func)
         if name in _TYPES and isinstance(node.args[0], ast.Constant):
             text = ast.unparse(node)
-            return ast.Name(self.constants.setdefault(text, f"C{len(self.constants)}"), ast.Load())
+            if text not in self.constants:
+                self.constants[text] = self._new("C")
+            return ast.Name(self.constants[text], ast.Load())
         if name not in self.functions:
             return node
         function = self.functions[name]
         names = {}
         stored = _stored(function)
-        for parameter, argument in zip(function.args.args, _arguments(node, len(function.args.args)), strict=True):
+        for parameter, argument in zip(function.args.args, _arguments(node, function), strict=True):
             if isinstance(argument, ast.Name) and parameter.arg not in stored:
                 names[parameter.arg] = argument.id
             else:
@@ -121,7 +125,7 @@ class _Inliner(ast.NodeTransformer):
         return last.value
 
     def _new(self, name: str) -> str:
-        """A name like this one that the function at hand has not."""
+        """A name like this one that the module has not."""
         stem = name.split("__")[0]
         found = next(new for k in itertools.count(1) if (new := f"{stem}__{k}") not in self.taken)
         self.taken.add(found)
@@ -139,13 +143,15 @@ def _renamed(node: Any, names: dict[str, str]) -> Any:
     return type(node)(*(_renamed(getattr(node, field, None), names) for field in node._fields))
 
 
-def _arguments(node: ast.Call, count: int) -> list[ast.expr]:
-    """What is handed over, with `*parameters` as as many elements as are wanted."""
-    *first, last = node.args
-    if not isinstance(last, ast.Starred):
-        return node.args
-    elements = range(count - len(first))
-    return first + [ast.Subscript(_renamed(last.value, {}), ast.Constant(k), ast.Load()) for k in elements]
+def _arguments(node: ast.Call, function: ast.FunctionDef) -> list[ast.expr]:
+    """What is handed over, in the order of the parameters, with `*parameters` as as many elements as are wanted."""
+    given, names = node.args, [parameter.arg for parameter in function.args.args]
+    if given and isinstance(given[-1], ast.Starred):
+        star, given = given[-1].value, given[:-1]
+        elements = range(len(names) - len(given))
+        given = given + [ast.Subscript(_renamed(star, {}), ast.Constant(k), ast.Load()) for k in elements]
+    by_name = {keyword.arg: keyword.value for keyword in node.keywords}
+    return given + [by_name[name] for name in names[len(given) :]]
 
 
 def _apart(statement: ast.stmt) -> list[ast.stmt]:
@@ -167,6 +173,7 @@ def _stored(function: ast.FunctionDef) -> set[str]:
 def _without_unused(function: ast.FunctionDef) -> bool:
     """Take out assignments to names that are never read; whether there were any."""
     read = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    read |= {ast.unparse(n.target) for n in ast.walk(function) if isinstance(n, ast.AugAssign)}
     found = False
 
     def needed(statement: ast.stmt) -> bool:
@@ -179,5 +186,6 @@ def _without_unused(function: ast.FunctionDef) -> bool:
     for node in ast.walk(function):
         for field in ("body", "orelse"):
             if isinstance(block := getattr(node, field, None), list):
-                setattr(node, field, list(filter(needed, block)))
+                kept = list(filter(needed, block))
+                setattr(node, field, kept if kept or field == "orelse" else [ast.Pass()])
     return found

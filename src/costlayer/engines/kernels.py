@@ -79,8 +79,8 @@ def pointwise(z, y, weight, scale, low, high, ends_only, value, delta, curvature
             ell, slope, curve = terms(load(zs[i]), load(ys[i]), *parameters)
             w = scale
             if weight is not None:
-                w = given[i] * scale
-                absent = w == 0.0
+                w = real(given[i]) * scale
+                absent = given[i] == 0.0
                 ell = where(absent, 0.0, ell * given[i])
                 slope = where(absent, 0.0, slope)
                 curve = where(absent, 0.0, curve)
@@ -113,8 +113,8 @@ def margin_wide(z, label, weight, scale, classes, value, delta, start, stop, par
     for i in range(start, stop):
         t, w, at = label[i], scale, i * classes
         if weight is not None:
-            w = weight[i] * scale
-            if w == 0.0:
+            w = real(weight[i]) * scale
+            if weight[i] == 0.0:
                 if value is not None:
                     value[i] = 0.0
                 if delta is not None:
@@ -149,7 +149,7 @@ def margin_wide(z, label, weight, scale, classes, value, delta, start, stop, par
             value[i] = ell
         if delta is not None:
             deltas, row = delta[at : at + classes], room[:classes]
-            few, more = parts(double(slope) * double(w) / rest)
+            few, more = parts(double(slope) / rest, double(w))
             for j in range(classes):
                 deltas[j] = store(row[j] * few * more)
             deltas[t] = store(score(-slope * w))
@@ -188,7 +188,7 @@ def margin_narrow(z, label, weight, scale, classes, value, delta, start, stop, p
         for i in range(size):
             t, row = label[a + i], rows[i * classes :][:classes]
             if weight is not None:  # noqa: SIM102 — the compiler drops a whole `if` where there is no weight
-                if weight[a + i] * scale == 0.0:
+                if weight[a + i] == 0.0:
                     t = 0
                     for j in range(classes):
                         row[j] = 1.0
@@ -211,13 +211,13 @@ def margin_narrow(z, label, weight, scale, classes, value, delta, start, stop, p
             ell, slope, _ = margin(d, e, *parameters)
             w = scale
             if weight is not None:
-                w = weight[a + i] * scale
-                absent = w == 0.0
+                w = real(weight[a + i]) * scale
+                absent = weight[a + i] == 0.0
                 ell = where(absent, 0.0, ell * weight[a + i])
                 slope = where(absent, 0.0, slope)
             ells[i] = ell
             slopes[i] = slope * w
-            factors[i] = slope * w / rest[i]
+            factors[i] = slope / rest[i]
         for i in range(size):
             total = plus(total, ells[i])
         if value is not None:
@@ -226,23 +226,24 @@ def margin_narrow(z, label, weight, scale, classes, value, delta, start, stop, p
         if delta is not None:
             for i in range(size):
                 row, deltas, t = rows[i * classes :][:classes], delta[(a + i) * classes :][:classes], label[a + i]
-                few, more = parts(factors[i])
+                w = scale
+                if weight is not None:
+                    w = real(weight[a + i]) * scale
+                few, more = parts(factors[i], double(w))
                 for j in range(classes):
                     deltas[j] = store(row[j] * few * more)
                 if 0 <= t < classes:
-                    deltas[t] = store(score(-slopes[i]))
+                    deltas[t] = store(score(0.0 - slopes[i]))
         a += size
     return total, -1
 
 
-def parts(factor):
-    """A factor as two that the type of a score can hold with all digits: the second is 1, 2⁻⁶⁴ or 2⁶⁴."""
-    more = where(
-        factor < double(1e-30),
-        double(5.421010862427522e-20),
-        where(factor > double(1e30), double(1.8446744073709552e19), double(1.0)),
-    )
-    return score(factor / more), score(more)
+def parts(factor, w):
+    """factor · w as two that the type of a score can hold with all digits: most often the second is 1."""
+    whole = factor * w
+    usual = (whole > double(1e-30)) & (whole < double(1e30))
+    up = where(factor < double(1e-30), double(1.8446744073709552e19), double(1.0))
+    return score(where(usual, whole, factor * up)), score(where(usual, double(1.0), w / up))
 
 
 def odds(top, truth, rest):
@@ -268,8 +269,8 @@ def margin_rows(z, label, weight, scale, value, delta, curvature, start, stop, p
     for i in range(start, stop):
         zi, t, w = z[i], label[i], scale
         if weight is not None:
-            w = weight[i] * scale
-            if w == 0.0:
+            w = real(weight[i]) * scale
+            if weight[i] == 0.0:
                 clear(i, value, delta, curvature, classes)
                 continue
         if t < 0 or t >= classes:
@@ -310,8 +311,8 @@ def softmax_rows(
     for i in range(start, stop):
         zi, w = z[i], scale
         if weight is not None:
-            w = weight[i] * scale
-            if w == 0.0:
+            w = real(weight[i]) * scale
+            if weight[i] == 0.0:
                 clear(i, value, delta, curvature, classes)
                 continue
         t = -1

@@ -7,7 +7,7 @@ each `if SPARE`, `if SINGLE` or `if HALF` decided. What else differs between the
 | stored            | computed in                                           | error, before rounding to what is stored |
 |-------------------|-------------------------------------------------------|------------------------------------------|
 | float64           | float64                                               | 1 unit in the last place; tanh and erf 2 |
-| float32           | float64, which has digits to spare: short polynomials | 2⁻²⁹ of the result                       |
+| float32           | float64, which has digits to spare: short polynomials | 2⁻²⁸ of the result                       |
 | float32, "single" | float32, for pairs that bear it                       | 1 unit; exp and log1p_unit only          |
 | bfloat16, float16 | float32; passed as uint16, for Numba has neither type | 2 units in the last place of float32     |
 
@@ -74,7 +74,9 @@ def exp(x):
     n = t - EXP_ROUND
     if SPARE:
         r = fma(n, -LN2, x)
-        return polynomial(EXP, r) * (t.view(bits) << WIDTH).view(real)  # the power is 0 or infinite at the ends
+        return fma(r, polynomial(EXP, r), 1.0) * (t.view(bits) << WIDTH).view(
+            real
+        )  # a power of 0 or infinity at the ends
     r = fma(n, -LN2_LOW, fma(n, -LN2_HIGH, x))
     near = 1.0 + r
     near = near + fma(r * r, polynomial(EXP, r), r - (near - 1.0))
@@ -94,7 +96,8 @@ def exp_below(x, top):
     ahead = top - base
     low = ahead - BELOW_LOW
     d = (-LARGEST if x < -LARGEST else x) - base
-    d = low if d < low else d
+    nothing = d < low
+    d = low if nothing else d
     d = ahead if d > ahead else d
     whole = fma(ahead, LOG2E, EXP_ROUND) - EXP_ROUND
     round = BELOW_ROUND - whole
@@ -102,6 +105,7 @@ def exp_below(x, top):
     n = t - round
     r = fma(n, -LN2_LOW, fma(n, -LN2_HIGH, d))
     power = (t.view(bits) << WIDTH).view(real)
+    power = 0.0 if nothing else power
     if HALF:
         return polynomial(EXP, r) * power
     near = 1.0 + r
@@ -465,7 +469,8 @@ def _reals(kind: str) -> dict[str, float]:
         # exponentials of a row keep their digits down to where the smallest number is, so they may be that much larger
         "BELOW_ROUND": round + bias + width + 1,
         "BELOW_LOW": (bias + width) * 0.6931471805599453,
-        "NEAR": 2.0**16,
+        # up to where n LN2_HIGH is exact, fused or not, and from where on differences of near scores are
+        "NEAR": 2.0**16 if width == 52 else 2.0**8,
         "LARGEST": float(np.finfo(name).max),
         "EXPM1_ROUND": round + bias - 1,
         "SMALLEST": 2.0 ** (1 - bias),
@@ -571,14 +576,13 @@ COEFFICIENTS: dict[str, dict[str, tuple[float, ...]]] = {
         ),
     },
     "spare": {
-        "EXP": (  # 2^-29.0
-            1.000000000554398,
-            1.0000000363202073,
-            0.49999992076941757,
-            0.16666420177248864,
-            0.04166822606886596,
-            0.008374815315503653,
-            0.0013836822553725862,
+        "EXP": (  # 2^-28.9
+            1.000000032162689,
+            0.4999999420932933,
+            0.16666431272952034,
+            0.041668002034306754,
+            0.008374154464849301,
+            0.0013843650685800878,
         ),
         "EXPM1": (  # 2^-32.0
             1.000000000031208,

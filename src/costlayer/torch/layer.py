@@ -148,7 +148,11 @@ class CostLayer(nn.Module):
         total, bad = cpu.share(kernel, size, width, arguments, parameters, torch.get_num_threads())
         if bad >= 0:
             return None
-        return torch.scalar_tensor(total / divisor, dtype=torch.float64 if real is np.float64 else torch.float32)
+        value = total / divisor
+        try:
+            return torch.scalar_tensor(value, dtype=torch.float64 if real is np.float64 else torch.float32)
+        except RuntimeError:  # beyond the largest float32
+            return torch.scalar_tensor(value, dtype=torch.float64).float()
 
     def _general(self, z: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
         _supported(z)
