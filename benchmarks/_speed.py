@@ -65,10 +65,10 @@ def contestants(
         "compile": attempt("torch.compile", lambda: _compiled(loss, z, y, upstream)),
     }
     agree(steps, z)
-    return {name: run and _alone(run, z) for name, run in steps.items()}
+    return {name: run and alone(run, z) for name, run in steps.items()}
 
 
-def _alone(run: Callable[[], None], z: Tensor) -> Callable[[], None]:
+def alone(run: Callable[[], None], z: Tensor) -> Callable[[], None]:
     """A step that drops its own gradient: else the next contestant would pay for giving back its memory."""
 
     def step() -> None:

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import torch
 from _measure import Results, figure, interleaved
-from _speed import data, label, set_threads, step
+from _speed import alone, data, label, set_threads, step
 from torch import nn
 
 from costlayer.catalogue import pair as pair_of
@@ -65,16 +65,11 @@ def large(pair: str, shape: tuple[int, ...]) -> dict[str, Callable[[], object]]:
     flat = z.detach().numpy().reshape(-1)
     out = np.zeros_like(flat)
     return {
-        "step": partial(_alone, CostLayer(pair), z, y),
+        "step": alone(partial(step, CostLayer(pair), z, y), z),
         "kernel": kernel(pair, z, y, out),
         "exponentials": partial(exponentials(pair), flat, out),
         "copy": partial(np.copyto, out, flat),
     }
-
-
-def _alone(layer: CostLayer, z: torch.Tensor, y: torch.Tensor) -> None:
-    step(layer, z, y)
-    z.grad = None
 
 
 def small(pair: str, shape: tuple[int, ...], loss: Callable) -> dict[str, Callable[[], object]]:

@@ -4,7 +4,7 @@ from functools import partial
 
 import torch
 from _measure import Results, figure, interleaved, ratio
-from _speed import THREADS, contestants, data, label, set_threads, step
+from _speed import THREADS, alone, contestants, data, label, set_threads, step
 
 from costlayer.torch import CostLayer
 
@@ -32,7 +32,7 @@ def main() -> None:
                 z, y = data(pair, shape, dtype)
                 steps = contestants(pair, z, y, reduction="sum")
                 # float32 runs in the same turns, as what it is compared with
-                seconds = interleaved({**steps, "float32": partial(step, plain, *single)})
+                seconds = interleaved({**steps, "float32": alone(partial(step, plain, *single), single[0])})
                 results.cases.append({"pair": pair, "shape": shape, "type": name, "seconds": seconds})
                 ours = seconds["ours"]
                 cells = [name, *(figure(seconds[who], 1e3) for who in steps)]

@@ -250,6 +250,17 @@ def breakdown_reading(cases: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def startup_reading(cases: list[dict]) -> str:
+    imports = {case["import"]: case["seconds"]["import"] for case in cases if "import" in case}
+    lines = []
+    if {"numba", "costlayer", "numpy"} <= imports.keys():
+        lines.append(
+            f"The first use of a pair includes the import of Numba, by itself {figure(imports['numba'])} s. Of the "
+            f"{figure(imports['costlayer'])} s of `import costlayer` NumPy takes {figure(imports['numpy'])}."
+        )
+    return "\n\n".join(lines)
+
+
 READINGS = {
     "pairs": pairs_reading,
     "breakdown": breakdown_reading,
@@ -259,6 +270,7 @@ READINGS = {
     "upstream": upstream_reading,
     "others": others_reading,
     "reproducible": reproducible_reading,
+    "startup": startup_reading,
 }
 
 

@@ -76,13 +76,14 @@ def test_bounds_are_kept(page, name, kind):
 
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("pair", KNOWN, ids=str)
-def test_a_part_of_the_points_is_no_worse_than_the_page_says(pair, kind):
+def test_a_part_of_the_points_is_no_worse_than_the_page_says(page, pair, kind):
     few = _rows.measure(pair, kind, thin=12) if pair.row else _pairs.Sample(pair, kind, thin=FEW).measure()
     for quantity, recorded in RESULTS["pairs"][kind][str(pair)].items():
         if quantity != "points":
             assert few[quantity]["raw"] <= room(recorded["raw"]), (quantity, few[quantity])
-            if not pair.row:  # a row's mixed figure is looked for where the raw one grows
-                assert few[quantity]["mixed"] <= room(recorded["mixed"]), (quantity, few[quantity])
+            if not pair.row:  # of a row it is looked for where the raw one grows; and elsewhere in part of the points
+                most = max(room(recorded["mixed"]), page.BOUNDS[kind][0])
+                assert few[quantity]["mixed"] <= most, (quantity, few[quantity])
 
 
 @pytest.mark.parametrize("kind", FORMATS)

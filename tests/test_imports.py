@@ -106,6 +106,14 @@ def test_importing_costlayer_loads_neither_torch_nor_the_compiler():
     assert not HEAVY & set(json.loads(done.stdout))
 
 
+def test_the_torch_front_does_not_load_torchs_compiler():
+    """It takes longer than torch itself, and most who train do not compile."""
+    pytest.importorskip("torch")
+    script = "import sys, costlayer.torch; print('torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_the_public_names():
     calls = {"pair", "pairs", "value", "value_and_delta", "curvature", "predict", "constant", "choose"}
     assert {*calls, "Activation", "Advice", "Cost", "Interval", "Pair"} <= set(vars(costlayer))

@@ -203,8 +203,11 @@ class _PointwiseProblem(_Problem):
 
     def run(self, scale, outputs, threads):
         low, high = self.pair.target.bounds(self.z.dtype)
-        arguments = (self.z, self.y, self.weight, scale, low, high, self.pair.target.ends_only, *outputs.values())
-        single = outputs["curvature"] is None
+        weight, single = self.weight, outputs["curvature"] is None
+        if not single:  # seldom asked for: one way to compile is enough
+            weight = np.ones_like(self.z) if weight is None else weight
+            outputs = {name: np.empty_like(self.z) if found is None else found for name, found in outputs.items()}
+        arguments = (self.z, self.y, weight, scale, low, high, self.pair.target.ends_only, *outputs.values())
         return cpu.run(
             self.pair, "pointwise", self.z.dtype.name, self.examples, 1, arguments, self.pair.values, threads, single
         )
@@ -296,16 +299,22 @@ class _RowProblem(_Problem):
         real = self.z.dtype.type
         pair, (low, high) = self.pair, self.pair.target.bounds(self.z.dtype)
         low, high = max(low, real(0)), min(high, real(1))
-        if self.y is None and self.off == 0.0 and pair.closed and pair.closed.margin:
-            loop, arguments = "margin_rows", (self.z, self.label, self.weight, scale, *outputs.values())
-            if outputs["curvature"] is None:
-                classes, delta = self.z.shape[1], outputs["delta"]
-                given = self.z.reshape(-1), self.label, self.weight, scale, classes, outputs["value"]
-                loop, arguments = margin_loop(classes), (*given, None if delta is None else delta.reshape(-1))
-        else:
-            loop = "softmax_rows"
-            targets = (self.label, self.y, real(self.on), real(self.off), self.term_weights)
-            arguments = (self.z, *targets, self.weight, scale, low, high, *outputs.values())
+        classes, delta, curvature = self.z.shape[1], outputs["delta"], outputs["curvature"]
+        margin = self.y is None and self.off == 0.0 and pair.closed and pair.closed.margin
+        if margin and curvature is None:
+            loop = margin_loop(classes)
+            given = self.z.reshape(-1), self.label, self.weight, scale, classes, outputs["value"]
+            arguments = (*given, None if delta is None else delta.reshape(-1))
+        else:  # what has a number for each row or class is always there: few ways to compile, and little memory
+            weight = np.ones(self.examples, real) if self.weight is None else self.weight
+            value = np.empty(self.examples, real) if outputs["value"] is None else outputs["value"]
+            if margin:
+                loop, arguments = "margin_rows", (self.z, self.label, weight, scale, value, delta, curvature)
+            else:
+                loop = "softmax_rows"
+                terms = np.ones(classes, real) if self.term_weights is None else self.term_weights
+                targets = self.label, self.y, real(self.on), real(self.off), terms
+                arguments = (self.z, *targets, weight, scale, low, high, value, delta, curvature)
         total, bad = cpu.run(
             pair, loop, self.z.dtype.name, self.examples, self.z.shape[1], arguments, pair.values, threads
         )

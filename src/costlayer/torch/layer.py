@@ -27,6 +27,8 @@ _STORAGE = {
 
 
 _HALVES = (torch.bfloat16, torch.float16)
+# `torch.compiler.disable`, but that imports the compiler at once, for seconds; this one only where it is called
+_outside: Any = getattr(torch, "_disable_dynamo", None) or torch.compiler.disable
 
 
 class CostLayer(nn.Module):
@@ -95,7 +97,7 @@ class CostLayer(nn.Module):
             return found
         return self._general(z, y, weight)
 
-    @torch.compiler.disable()  # a compiled network runs up to here and goes on after it
+    @_outside  # a compiled network runs up to here and goes on after it
     def _outside_the_graph(self, z: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
         return self.forward(z, y, weight)
 
@@ -163,12 +165,18 @@ class CostLayer(nn.Module):
             z = z.float()
         return _Cost.apply(z, self.pair, y, weight, self, z.requires_grad and torch.is_grad_enabled())[0]  # type: ignore
 
-    @torch.compiler.disable()
     def predict(self, z: Tensor) -> Tensor:
         """The predictions `φ(z)`, in the shape of `z`; their gradient is known to autograd."""
+        return self._predict_outside(z) if torch.compiler.is_compiling() else self._predict(z)
+
+    @_outside
+    def _predict_outside(self, z: Tensor) -> Tensor:
+        return self._predict(z)
+
+    def _predict(self, z: Tensor) -> Tensor:
         _supported(z)
         if z.dtype in _HALVES:
-            return self.predict(z.float()).to(z.dtype)
+            return self._predict(z.float()).to(z.dtype)
         return _Predict.apply(z, self.pair, z.requires_grad and torch.is_grad_enabled())[0]  # type: ignore
 
     def constant(self, y: Tensor, weight: Tensor | None = None, classes: int | None = None) -> Tensor:
