@@ -281,8 +281,8 @@ Two figures for everything:
   y; a target at the end of its interval, or of the predictions', is taken as exact. Where a result crosses zero, as
   v − y does at v = y, or jumps, as the slope of an absolute error does there, a program that rounds on its way cannot
   keep the raw error bounded; the mixed one it can. A cost of v − y counts as 0 where v − y changes its sign within
-  those ulps. It is looked for at the 512 points of the largest raw error, at 512
-  more where that is largest less what one ulp of z makes, and at the 512 largest below 1,024 ulp.
+  those ulps. It is looked for at the 512 points of the largest raw error, and at
+  512 more where that is largest less what one ulp of z makes.
 
 Scores come from every binade of the type, subnormal to huge, of both signs, and from around every score at which a way
 of computing may change its branch, saturate, overflow or underflow; targets lie at the ends and inside; and scores and
