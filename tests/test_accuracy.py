@@ -81,7 +81,8 @@ def test_a_part_of_the_points_is_no_worse_than_the_page_says(page, pair, kind):
     for quantity, recorded in RESULTS["pairs"][kind][str(pair)].items():
         if quantity != "points":
             assert few[quantity]["raw"] <= room(recorded["raw"]), (quantity, few[quantity])
-            if not pair.row:  # of a row it is looked for where the raw one grows; and elsewhere in part of the points
+            # a mixed figure is looked for where the raw one is large: what a part finds, the whole may have passed over
+            if not pair.row and recorded["raw"] < 1024:
                 most = max(room(recorded["mixed"]), page.BOUNDS[kind][0])
                 assert few[quantity]["mixed"] <= most, (quantity, few[quantity])
 

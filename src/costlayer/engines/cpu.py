@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 BLOCK = 1 << 16  # elements summed by one call: fixed, so that the sum does not depend on the number of threads
-ALONE = 1 << 16  # elements below which one thread is sooner done than two have found each other
+ALONE = 1 << 18  # elements up to which one thread is sooner done than two have found each other
 
 _HEADER = '"""Compiled by costlayer with Numba {numba}, llvmlite {llvmlite}. Safe to delete."""\n\n'
 _DECORATORS = """# without reference counts: what the loops work in is handed to them

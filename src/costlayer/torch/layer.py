@@ -386,7 +386,7 @@ def _unknown(tensor: Tensor) -> int:
 
 _holders = _storage_holders if hasattr(torch._C, "_storage_Use_Count") else _unknown
 _kept: list[Tensor] = []  # one at most
-_HUGE, _PAGE = 1 << 22, 1 << 12
+_HUGE, _PAGE = 1 << 18, 1 << 12  # bytes: what the system would give and take back at every step
 
 
 def _madvise():
