@@ -1,7 +1,7 @@
 """Straight-line functions written out where they are called, so that a compiler meets one function instead of thirty.
 
-Numba compiles each function by itself, down to machine code, before it becomes part of another: that takes 40 ms and
-more for a single line of arithmetic. In a text without such calls the same loop compiles several times sooner.
+Numba compiles each function by itself, down to machine code, before it becomes part of another: for thirty lines of
+arithmetic that takes longer than for the loop around them.
 """
 
 from __future__ import annotations
