@@ -108,6 +108,27 @@ def test_functions_are_as_near_the_truth_as_promised(storage, name, fused):
             assert near, f"{name}({score!r}) = {found!r}, not {right}"
 
 
+@pytest.mark.parametrize("top", [0.0, 60.0, 200.0, -250.0, 1000.0, 6e4, -3e7])
+@pytest.mark.parametrize("fused", [True, False], ids=["fused", "not fused"])
+@pytest.mark.parametrize("storage", ["float64", "float32"])
+def test_exponentials_of_a_row_keep_their_digits_however_large_the_scores(storage, fused, top):
+    words, rows = vector_math.words(storage, vector_math.KINDS[storage]), vector_math.rows(storage)
+    call = 'builder.call(builder.module.declare_intrinsic("llvm.fmuladd", (kind,), function), arguments)'
+    other = call if fused else "builder.fadd(builder.fmul(*arguments[:2]), arguments[2])"
+    loop = '@njit(error_model="numpy")\ndef loop(x, top, out):\n    for i in range(x.size):\n'
+    loop += "        out[i] = exp_below(x[i], top)"
+    names = {}
+    exec("\n\n\n".join((vector_math.INSTRUCTIONS.replace(call, other), *words, *rows, loop)), names)
+    x = (top - np.random.default_rng(5).uniform(0, 50, 300)).astype(storage)
+    x[0] = top
+    out = np.empty_like(x)
+    names["loop"](x, x[0], out)
+    with mp.workprec(120):
+        for score, found in zip(x.tolist(), out.tolist(), strict=True):
+            right = mp.exp(mp.mpf(score) - mp.mpf(float(x[0])))
+            assert abs(mp.mpf(found) / mp.mpf(float(out[0])) / right - 1) <= 3 * np.finfo(storage).eps, score
+
+
 LIMITS = {  # x: the value there
     "exp": "inf: inf, -inf: 0, 0: 1, -0.0: 1, 1e30: inf, -1e30: 0",
     "expm1": "inf: inf, -inf: -1, 0: 0, -0.0: -0.0, 1e30: inf, -1e30: -1",
