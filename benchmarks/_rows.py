@@ -161,12 +161,12 @@ def disagreement(pair) -> float:
 
 # ------------------------------------------------------------------------------- softmax+cross_entropy by classes
 CLASSES = (2, 3, 10, 100, 1000, 32_000, 200_000)
-KINDS = ("random", "sure", "wrong", "tied", "one huge score", "many −∞")
+KINDS = ("random", "sure", "wrong", "tied", "tied but one", "few values", "one huge score", "many −∞")
 
 
-def rows_of(kind: str, classes: int, dtype: str, count: int = 4) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of a kind, and their classes."""
-    random = np.random.default_rng(SEED + classes)
+def rows_of(kind: str, classes: int, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of a kind, and their classes: 32, or 4 if they are long."""
+    random, count = np.random.default_rng(SEED + classes), 32 if classes <= 1000 else 4
     z, y = random.normal(size=(count, classes)) * 3, random.integers(0, classes, count)
     each = np.arange(count)
     if kind in ("sure", "wrong"):
@@ -175,6 +175,11 @@ def rows_of(kind: str, classes: int, dtype: str, count: int = 4) -> tuple[np.nda
         z[each, favourite] = z.max(axis=1) + np.array([5.0, 17.0, 40.0, 80.0])[each % 4] + np.log(classes)
     elif kind == "tied":
         z = np.repeat(random.normal(size=(count, 1)), classes, axis=1)
+    elif kind == "tied but one":
+        z = np.repeat(random.normal(size=(count, 1)), classes, axis=1)
+        z[each, (y + each) % classes] += random.normal(size=count) * 10
+    elif kind == "few values":
+        z = np.round(z * 4) / 4
     elif kind == "one huge score":
         z[each, (y + each) % classes] = np.array([1e3, 1e4, 3e4, 1e30 if dtype != "float16" else 6e4])[each % 4]
     elif kind == "many −∞":

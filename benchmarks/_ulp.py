@@ -76,6 +76,9 @@ class Worst:
     mixed_at: tuple = ()
 
 
+FAR = 1024.0  # units in the last place
+
+
 def worst(
     found: np.ndarray,
     z: np.ndarray,
@@ -91,14 +94,16 @@ def worst(
 ) -> Worst:
     """The worst of `raw`, and of the distance to the nearest exact result for scores and targets one unit away.
 
-    The second is never larger than the first, so it is looked for where that is largest; and, where it is largest less
-    the `slack` that one unit of the score makes: at `most` points each. A cost of v − y comes with its `slope`: where
+    The second is never larger than the first, so it is looked for where that is largest; where it is largest less the
+    `slack` that one unit of the score makes; and where it is largest below `FAR`, as beside v = y more than `most`
+    points may be far off in the first sense alone: at `most` points each. A cost of v − y comes with its `slope`: where
     that changes its sign nearby, so does v − y, and the cost is 0 in between.
     """
     order = np.argsort(-raw, kind="stable")
     best = Worst(float(raw[order[0]]), (float(z[order[0]]), float(y[order[0]])))
     left = np.argsort(np.where(np.isnan(raw - slack), 0.0, slack - raw), kind="stable")
-    for parts in (order[:most], left[:most]):
+    near = order[~(raw[order] >= FAR)]
+    for parts in (order[:most], left[:most], near[:most]):
         for start in range(0, len(parts), batch):
             part = parts[start : start + batch]
             part = part[raw[part] > best.mixed]

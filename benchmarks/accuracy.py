@@ -2,6 +2,7 @@
 
     costlayer bench accuracy                         every pair and type by a sample of scores from every binade
     python benchmarks/accuracy.py --exhaustive       and the functions of one score over all 2^32 float32 numbers
+    python benchmarks/accuracy.py --pairs NAME ...   these pairs anew, or for the first time; the rest as it was
 
 The exhaustive part may be stopped and started again: what it has found for the code as it is stays found.
 """
@@ -15,6 +16,7 @@ import multiprocessing
 import signal
 import sys
 import warnings
+from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import date
 from pathlib import Path
@@ -31,6 +33,7 @@ USUAL = 10.0  # scores that a network is likely to give
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--exhaustive", action="store_true", help="all float32 numbers, not only a sample of them")
+    parser.add_argument("--pairs", nargs="+", metavar="NAME", help="measure these alone, into the last results")
     parser.add_argument("--jobs", type=int, default=0, help="processes; by default one per core")
     parser.add_argument("--thin", type=int, default=1, help="try one in so many scores: a quick look")
     parser.add_argument("--tables", action="store_true", help="measure nothing: print the tables of the last results")
@@ -42,7 +45,8 @@ def main() -> None:
         try:
             if options.exhaustive:
                 exhaustive()
-            results = measure(options.jobs, options.thin)
+            last = json.loads(path.read_text(encoding="utf-8")) if options.pairs else {}
+            results = merged(last, measure(options.jobs, options.thin, options.pairs))
         except KeyboardInterrupt:
             sys.exit("stopped; what was found of the exhaustive part is kept")
         RESULTS.mkdir(exist_ok=True)
@@ -58,8 +62,26 @@ def exhaustive() -> None:
         run(lambda done, of, name: tell(done, of, f"exhaustive, {name}"))
 
 
-def measure(jobs: int = 0, thin: int = 1) -> dict:
-    """All sections, by a pool of processes."""
+def merged(last: dict, found: dict) -> dict:
+    """The last results with what was measured anew, in the order of the catalogue."""
+    import costlayer as cl
+
+    order = {str(pair): k for k, pair in enumerate(cl.pairs())}
+    both = {**last, **{name: value for name, value in found.items() if value or name not in last}}
+    for section in ("pairs", "others", "bitwise"):
+        for kind, old in last.get(section, {}).items():
+            whole = {**old, **found[section].get(kind, {})}
+            both[section][kind] = dict(sorted(whole.items(), key=lambda entry: order.get(entry[0], -1)))
+    if last:
+        both["reference"] = {**last["reference"], **found["reference"]}
+        again = {entry["pair"] for entry in found["limits"]}
+        limits = [entry for entry in last["limits"] if entry["pair"] not in again] + found["limits"]
+        both["limits"] = sorted(limits, key=lambda entry: order[entry["pair"]])
+    return both
+
+
+def measure(jobs: int = 0, thin: int = 1, only: list[str] | None = None) -> dict:
+    """All sections, or those of some pairs, by a pool of processes."""
     from _exhaustive import functions
     from _implementations import OTHERS, available, version
     from _limits import measure as limits
@@ -76,7 +98,10 @@ def measure(jobs: int = 0, thin: int = 1) -> dict:
     work += [("words", name, kind) for name in ("exp", "expm1", "log", "log1p", "tanh") for kind in KINDS]
     work += [("reference", str(pair), "float64") for pair in cl.pairs()]
     work += [("curves", name, "float32") for name in ("sigmoid+cross_entropy", "softmax+cross_entropy")]
-    found: dict[str, dict] = {section: {} for section, *_ in work}
+    if only:
+        by_pair = ("pair", "bitwise", "reference")
+        work = [each for each in work if each[0] in by_pair and each[1] in map(str, map(_named, only))]
+    found: dict[str, dict] = defaultdict(dict)
     context = multiprocessing.get_context("spawn")
     with _bar() as tell, ProcessPoolExecutor(jobs or available_cores(), context, initializer=_quiet) as pool:
         try:
@@ -101,9 +126,9 @@ def measure(jobs: int = 0, thin: int = 1) -> dict:
         "classes": _by_kind(found["classes"], work, "classes"),
         "scalar": {result["name"]: result for result in (found["scalar"][n, k] for s, n, k in work if s == "scalar")},
         "words": _by_kind(found["words"], work, "words"),
-        "reference": _by_kind(found["reference"], work, "reference")["float64"],
-        "limits": [entry for pair in cl.pairs() for entry in limits(pair)],
-        "curves": _by_kind(found["curves"], work, "curves")["float32"],
+        "reference": _by_kind(found["reference"], work, "reference").get("float64", {}),
+        "limits": [entry for pair in cl.pairs() if not only or str(pair) in only for entry in limits(pair)],
+        "curves": _by_kind(found["curves"], work, "curves").get("float32", {}),
     }
 
 

@@ -151,6 +151,8 @@ def refused() -> str:
             try:
                 build(f"{activation}+{cost}", {})
             except InvalidValue as error:
+                if COSTS[cost].rows_only:
+                    continue
                 given = error.got.split(" gives v in ")[1].removesuffix(" only")
                 groups.setdefault((cost, error.expected, error.fix), []).append(f"{activation} {given}")
     lines = table("cost", "refused behind (where v lies)", "needs", "instead")

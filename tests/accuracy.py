@@ -16,6 +16,19 @@ CLOSED = {
         None,
     ),
     "exp+poisson": lambda z, y, v, log_v: (v + abs(y * z), v + y, None),
+    "exp+msle": lambda z, y, v, log_v: (
+        (truth.ln(1 + v) + truth.ln(1 + y)) ** 2,
+        gain(z) * (truth.ln(1 + v) + truth.ln(1 + y)),
+        gain(z) * (1 + truth.ln(1 + v) + truth.ln(1 + y)),
+    ),
+    "exp+negative_binomial": lambda z, y, v, log_v: (truth.ln(1 + v) + abs(y * z), (v + y) / (1 + v), None),
+    "softplus+negative_binomial": lambda z, y, v, log_v: softplus(
+        z, v, truth.ln(1 + v) + abs(y * log_v), (v + y) / (1 + v), (1 + y) * v / (1 + v) ** 2
+    ),
+    "exp+inverse_gaussian": lambda z, y, v, log_v: ((1 + y / v) / v,) * 3,
+    "softplus+inverse_gaussian": lambda z, y, v, log_v: softplus(z, v, *((1 + y / v) / v * (1 + abs(log_v) / 8),) * 3),
+    "exp+tweedie": lambda z, y, v, log_v: (powers(z, y) * (1 + abs(z) / 8),) * 3,
+    "softplus+tweedie": lambda z, y, v, log_v: softplus(z, v, *(powers(log_v, y) * (1 + abs(log_v) / 8),) * 3),
     "exp+gamma": lambda z, y, v, log_v: (abs(z) + y / v, 1 + y / v, None),
     "softplus+poisson": lambda z, y, v, log_v: (v + abs(y * log_v), gain(z) * (1 + y / v), gain(z) * (1 + y / v)),
     "softplus+gamma": lambda z, y, v, log_v: (
@@ -28,6 +41,17 @@ CLOSED = {
 
 def gain(z):
     return 1 / (1 + truth.exp(-z))
+
+
+def powers(log_v, y):
+    """v^½ and y v^−½, of tweedie with a power of 1.5."""
+    return 2 * (truth.exp(log_v / 2) + y * truth.exp(-log_v / 2))
+
+
+def softplus(z, v, value, by_log, by_log_twice):
+    """The sizes of a cost of ln v behind softplus."""
+    slope = gain(z) / v
+    return value, slope * by_log, slope * slope * (by_log_twice + by_log)
 
 
 def points(pair: Pair):

@@ -1,23 +1,23 @@
-"""Every pair of the catalogue, by parametrisation: a new pair is tested without a new line."""
+"""The pairs of the catalogue, by parametrisation: a new one is tested without a new line."""
 
 import numpy as np
 import pytest
 
-import costlayer as cl
+from covering import PAIRS
 
 
-@pytest.fixture(params=cl.pairs(), ids=str)
+@pytest.fixture(params=PAIRS, ids=str)
 def pair(request):
-    """Every pair there is, made without a warning."""
+    """A pair, made without a warning."""
     return request.param
 
 
-@pytest.fixture(params=[pair for pair in cl.pairs() if not pair.row], ids=str)
+@pytest.fixture(params=[pair for pair in PAIRS if not pair.row], ids=str)
 def pointwise_pair(request):
     return request.param
 
 
-@pytest.fixture(params=[pair for pair in cl.pairs() if pair.row], ids=str)
+@pytest.fixture(params=[pair for pair in PAIRS if pair.row], ids=str)
 def row_pair(request):
     return request.param
 

@@ -14,6 +14,7 @@ import pytest
 from mpmath import mp
 
 import costlayer as cl
+from covering import PAIRS as COVERING
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "benchmarks"))
@@ -26,12 +27,12 @@ import _pairs
 import _rows
 from _extended import Extended
 from _implementations import ours
-from _ulp import FORMATS, off
+from _ulp import FAR, FORMATS, off
 
 FOUND = ROOT / "benchmarks" / "results" / "accuracy.json"
 RESULTS = json.loads(FOUND.read_text(encoding="utf-8")) if FOUND.exists() else {"pairs": {"float32": {}}, "scalar": {}}
 FEW = 25  # one in so many scores
-KNOWN = [pair for pair in cl.pairs() if str(pair) in RESULTS["pairs"]["float32"]]
+KNOWN = [pair for pair in COVERING if str(pair) in RESULTS["pairs"]["float32"]]
 POINTWISE = [pair for pair in KNOWN if not pair.row]
 pytestmark = pytest.mark.skipif(not _extended.ENOUGH, reason="needs a long double of 64 bits or more")
 
@@ -81,8 +82,7 @@ def test_a_part_of_the_points_is_no_worse_than_the_page_says(page, pair, kind):
     for quantity, recorded in RESULTS["pairs"][kind][str(pair)].items():
         if quantity != "points":
             assert few[quantity]["raw"] <= room(recorded["raw"]), (quantity, few[quantity])
-            # a mixed figure is looked for where the raw one is large: what a part finds, the whole may have passed over
-            if not pair.row and recorded["raw"] < 1024:
+            if not pair.row and recorded["raw"] < FAR:
                 most = max(room(recorded["mixed"]), page.BOUNDS[kind][0])
                 assert few[quantity]["mixed"] <= most, (quantity, few[quantity])
 
@@ -98,7 +98,7 @@ def test_the_worst_points_are_no_worse_than_the_page_says(pair, kind):
         assert off(found[k], exact[k], FORMATS[kind])[k] <= room(entry["raw"])
 
 
-@pytest.mark.parametrize("pair", cl.pairs(), ids=str)
+@pytest.mark.parametrize("pair", COVERING, ids=str)
 def test_the_references_agree_with_the_printed_formulas_to_1000_digits(pair):
     assert _pairs.disagreement(pair, thin=7) < 0.02
 

@@ -39,7 +39,7 @@ def cost(tmp_path_factory):
     return cost
 
 
-@pytest.fixture(params=ACTIVATIONS)
+@pytest.fixture(params=["identity", "sigmoid", "exp", "softmax"])
 def pair(cost, request):
     return Pair(ACTIVATIONS[request.param], cost)
 

@@ -123,6 +123,16 @@ def test_examples_run(name):
     assert not failed, f"{failed} of {tried} examples in {name} fail; pytest -s shows them"
 
 
+def test_examples_of_the_page_on_torch_run():
+    pytest.importorskip("torch")
+    page = (DOCS / "torch.md").read_text(encoding="utf-8")
+    names = {}
+    exec(re.findall(r"^```python\n(.*?)^```$", page, re.S | re.M)[0], names)  # the imports
+    tests = doctest.DocTestParser().get_doctest(page, names, "docs/torch.md", None, None)
+    assert len(tests.examples) > 20
+    assert not doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(tests).failed
+
+
 def test_examples_are_found():
     finder = doctest.DocTestFinder(exclude_empty=True)
     tests = [t for name in MODULES for t in finder.find(importlib.import_module(name))]

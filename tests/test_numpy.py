@@ -281,7 +281,7 @@ def test_an_unknown_reduction_is_refused(reduction):
     [
         (BCE, [0.0, 1.5, -1.0, 0.0], 1, "a target in [0, 1]"),
         (BCE, [0.0, 1.0, np.nan, 2.0], 2, "a target in [0, 1]"),
-        ("identity+hinge", [1.0, -1.0, 1.0, 0.0], 3, "a target in {−1, 1}"),
+        ("identity+hinge", [1.0, -1.0, 0.0, 0.5], 3, "a target in {−1, 1}"),
         ("exp+poisson", [0.0, 3.0, -1.0, 0.0], 2, "a target in [0, ∞)"),
         ("exp+gamma", [0.0, 3.0, 1.0, 1.0], 0, "a target in (0, ∞)"),
         ("identity+mse", [0.0, np.inf, 0.0, 0.0], 1, "a target in (−∞, ∞)"),

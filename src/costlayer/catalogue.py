@@ -48,7 +48,7 @@ def pair(name: str | Pair, **parameters: float) -> Pair:
 
 
 def pairs() -> tuple[Pair, ...]:
-    """Every pair in the catalogue, with its default parameters.
+    """Every pair in the catalogue, with its default parameters. Others can be made by their name.
 
     >>> "exp+poisson" in map(str, pairs())
     True
@@ -103,7 +103,8 @@ def _catalogue() -> tuple[Pair, ...]:
     found = []
     for activation in ACTIVATIONS:
         for cost in COSTS:
-            if ALIASES.get(f"{activation}+{cost}"):
+            shown = COSTS[cost].listed
+            if ALIASES.get(f"{activation}+{cost}") or (shown and activation not in shown):
                 continue
             try:
                 found.append(build(f"{activation}+{cost}", {}))

@@ -63,10 +63,20 @@ def _constant_score(pair: Pair, y: NDArray, weight: NDArray) -> float:
     if pair.cost.elicits_mean:
         v = float(np.average(y, weights=weight))
     else:
-        # The least point of a convex function of v, where its slope changes sign; the cost is convex in v.
         cost = _vectorised(pair).cost
+
+        def mean(v, term):
+            return np.average(cost(v, y, *pair.cost_values)[term], weights=weight)
+
         with np.errstate(all="ignore"):
-            v = _root(lambda v: np.average(cost(v, y, *pair.cost_values)[1], weights=weight), low, max(low, high))
+            if pair.target.ends_only:  # y only says on which side: where one is rare, v may go farther than that
+                far = np.log(2.0 * weight.sum() / weight.min())
+                low, high = low if mean(low, 1) <= 0.0 else -far, high if mean(high, 1) >= 0.0 else far
+            if not pair.cost.convex:  # it may have several valleys: the deepest of those between quantiles of y
+                steps = np.clip(np.quantile(y, np.linspace(0.0, 1.0, 65)), low, max(low, high))
+                best = int(np.argmin([mean(v, 0) for v in steps]))
+                low, high = steps[max(best - 1, 0)], steps[min(best + 1, 64)]
+            v = _root(lambda v: mean(v, 1), low, max(low, high))  # where the slope changes its sign
     return _score(pair, min(max(v, pair.range.low), pair.range.high), float(len(y)))
 
 
@@ -99,7 +109,8 @@ def _constant_row(pair: Pair, y: NDArray, weight: NDArray, kept: NDArray, classe
         share = np.average(y[kept], axis=0, weights=weight[kept])
     else:
         raise InvalidValue("y", f"{y.dtype} of shape {y.shape}", f"class indices of shape (N,) for {pair}")
-    v = share if pair.cost.elicits_mean else _least_row(pair, share)
+    with np.errstate(all="ignore"):
+        v = share if pair.cost.elicits_mean else _least_row(pair, share)
     v = np.where(v > 1e-12, v, 0.5 / (np.count_nonzero(kept) + 1.0))
     return np.log(v / v.sum())
 
@@ -123,9 +134,9 @@ def _least_row(pair: Pair, share: NDArray) -> NDArray:
             low, high = np.where(below, middle, low), np.where(below, high, middle)
         return high
 
-    ends = np.concatenate([slope(np.full_like(share, 1e-300)), slope(np.full_like(share, 1.0))])
+    ends = np.concatenate([slope(np.full_like(share, 1e-9)), slope(np.full_like(share, 1.0 - 1e-16))])
     bottom, top = float(ends.min()) - 1.0, float(ends.max()) + 1.0
-    for _ in range(60):
+    for _ in range(100):
         middle = (bottom + top) / 2
         bottom, top = (middle, top) if at(middle).sum() < 1.0 else (bottom, middle)
     below, above = at(bottom), at(top)  # apart where the slopes are flat, and there any mixture costs the same

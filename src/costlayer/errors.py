@@ -63,3 +63,7 @@ def nearest(name: str, known: Iterable[object]) -> str:
 
 class CacheWarning(UserWarning):
     """Compiled kernels cannot be kept on disk: the results are the same, and every process waits for its compiler."""
+
+
+class UnfusedWarning(UserWarning):
+    """Scores are on a device or of a type that no engine covers: the result is right, but takes several passes."""

@@ -9,11 +9,13 @@ Shapes, here and in `costlayer.torch`:
 Weights, ignored targets, smoothing and reduction mean, in the order in which they apply:
 1. `ignore_index`: examples whose target is this number are left out before any arithmetic.
 2. `label_smoothing` ε: the target becomes (1 − ε) y + ε / K; with yes-or-no targets (1 − ε) y + ε / 2.
-3. `class_weight`: an example counts as often as the weight of its class. With softmax+cross_entropy and smoothed or
+3. `pos_weight`: of a yes-or-no target y the part y counts so many times, in z's shape or one per score of an example
+   (trailing axes, as in torch), with cross_entropy: pos_weight · y ln v + (1 − y) ln (1 − v). No mean divides by it.
+4. `class_weight`: an example counts as often as the weight of its class. With softmax+cross_entropy and smoothed or
    probability targets each class's term has its own weight, as in torch.
-4. `weight`: per example, in the shape of the examples or of their leading axes. An example of weight 0 is left out
-   before any arithmetic, so that NaN or infinity in it can do no harm.
-5. `reduction`: "none" gives weighted values in the shape of the examples, "sum" adds them, "mean" divides the sum by
+5. `weight`: per example, in the shape of the examples or of their leading axes. An example of weight 0 is left out
+   before any arithmetic, so that NaN or infinity in it can do no harm; so a boolean mask is a weight.
+6. `reduction`: "none" gives weighted values in the shape of the examples, "sum" adds them, "mean" divides the sum by
    what torch divides by (the number of examples not ignored; with class weights and class targets the sum of the class
    weights of those), "weighted_mean" divides it by the sum of all weights. δ is the gradient of what is returned, and
    for "none" of the sum.
@@ -27,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from costlayer.engines import cpu
+from costlayer.engines import cpu, kernels
 from costlayer.errors import CostLayerError, InvalidType, InvalidValue, nearest
 from costlayer.pair import UNIT, Pair
 
@@ -76,6 +78,7 @@ def evaluate(
     class_weight: ArrayLike | None = None,
     ignore_index: int | None = None,
     label_smoothing: float = 0.0,
+    pos_weight: ArrayLike | None = None,
     empty: str = "error",
     delta: bool = True,
     curvature: bool = False,
@@ -87,7 +90,7 @@ def evaluate(
     """
     check_options(reduction, empty, label_smoothing, ignore_index)
     z = scores(z)
-    given = pair, z, as_array("y", y), weight, class_weight, ignore_index, label_smoothing
+    given = pair, z, as_array("y", y), weight, class_weight, ignore_index, label_smoothing, pos_weight
     problem = _RowProblem(*given) if pair.row else _PointwiseProblem(*given)
     divisor = 1.0
     if reduction == "mean":
@@ -158,8 +161,8 @@ class _Problem(ABC):
         """The sum of all weights."""
         return float(self.examples if self.total is None else self.total.sum(dtype=np.float64))
 
-    def gather(self, weight: ArrayLike | None, by_term: bool = False) -> None:
-        """Combine the weights of the examples, of their classes, and 0 for the ignored.
+    def gather(self, weight: ArrayLike | None, by_term: bool = False, uncounted: NDArray | None = None) -> None:
+        """Combine the weights of the examples, of their classes, and 0 for the ignored; and such as no mean divides by.
 
         With `by_term` each term of an example has the weight of its own class, and the loop multiplies by that.
         """
@@ -169,11 +172,13 @@ class _Problem(ABC):
         both = own if self.counted is None else self.counted if own is None else own * self.counted
         self.total = both
         given = own if by_term else both
+        if uncounted is not None:
+            given = uncounted if given is None else np.where(given == 0, 0, given * uncounted)
         self.weight = None if given is None else np.ascontiguousarray(given, self.z.dtype)
 
 
 class _PointwiseProblem(_Problem):
-    def __init__(self, pair, z, y, weight, class_weight, ignore_index, label_smoothing):
+    def __init__(self, pair, z, y, weight, class_weight, ignore_index, label_smoothing, pos_weight):
         numbers(y, "y")
         if y.shape != z.shape:
             hint = "Reshape one of them: they are never broadcast." if y.size == z.size else ""
@@ -184,6 +189,8 @@ class _PointwiseProblem(_Problem):
         y = y.reshape(-1)
         if ignore_index is not None:
             self.kept = y != ignore_index
+        if pair.target.ends_only and (y == 0).any():  # 0 and 1 for the two classes, as others write them
+            y = np.where(y == 0, -1, y)
         with np.errstate(over="ignore"):  # a target too large for the type of the scores becomes ∞, and is refused
             y = np.ascontiguousarray(y, z.dtype)
         if class_weight is not None:
@@ -198,15 +205,24 @@ class _PointwiseProblem(_Problem):
             self._yes_or_no("label_smoothing")
             inside = (y >= 0) & (y <= 1)  # the others are refused by the loop, as they came
             y = np.where(inside, y * (1 - label_smoothing) + label_smoothing / 2, y).astype(z.dtype)
+        parts = None
+        if pos_weight is not None:
+            yes = positive_weights(pair, pos_weight, z.shape, z.dtype).reshape(-1)
+            parts = np.where((y >= 0) & (y <= 1), yes * y + (1 - y), 1)  # w y a + (1 − y) b = parts (y' a + (1 − y') b)
+            y = np.where((y > 0) & (y < 1) & (parts > 0), yes * y / np.where(parts > 0, parts, 1), y)
         self.y = y
-        self.gather(weight)
+        self.gather(weight, uncounted=parts)
 
     def run(self, scale, outputs, threads):
         low, high = self.pair.target.bounds(self.z.dtype)
         weight, single = self.weight, outputs["curvature"] is None
-        if not single:  # seldom asked for: one way to compile is enough
-            weight = np.ones_like(self.z) if weight is None else weight
-            outputs = {name: np.empty_like(self.z) if found is None else found for name, found in outputs.items()}
+        plain = weight is None and outputs["value"] is None and single
+        if not plain:  # one way to compile all that is not training: nothing is missing, but for curvature
+            weight = np.ones(min(kernels.SPAN, self.examples), self.z.dtype) if weight is None else weight
+            outputs = {
+                name: np.empty_like(self.z) if found is None and not (single and name == "curvature") else found
+                for name, found in outputs.items()
+            }
         arguments = (self.z, self.y, weight, scale, low, high, self.pair.target.ends_only, *outputs.values())
         return cpu.run(
             self.pair, "pointwise", self.z.dtype.name, self.examples, 1, arguments, self.pair.values, threads, single
@@ -230,7 +246,9 @@ class _PointwiseProblem(_Problem):
 
 
 class _RowProblem(_Problem):
-    def __init__(self, pair, z, y, weight, class_weight, ignore_index, label_smoothing):
+    def __init__(self, pair, z, y, weight, class_weight, ignore_index, label_smoothing, pos_weight):
+        if pos_weight is not None:
+            raise _no_pos_weight(pair)
         self.pair, self.axis = pair, class_axis(pair, z)
         self.example_shape = z.shape[: self.axis] + z.shape[self.axis + 1 :]
         rows = np.moveaxis(z, self.axis, -1)
@@ -311,10 +329,13 @@ class _RowProblem(_Problem):
             if margin:
                 loop, arguments = "margin_rows", (self.z, self.label, weight, scale, value, delta, curvature)
             else:
-                loop = "softmax_rows"
                 terms = np.ones(classes, real) if self.term_weights is None else self.term_weights
                 targets = self.label, self.y, real(self.on), real(self.off), terms
-                arguments = (self.z, *targets, weight, scale, low, high, value, delta, curvature)
+                arguments = (self.z, *targets, weight, scale, low, high, value, delta)
+                loop = "soft_rows"
+                if pair.cost.name != "cross_entropy" or real is np.float64 or curvature is not None:
+                    # float64 has no digits to spare for the difference of a share and a target
+                    loop, arguments = "softmax_rows", (*arguments, curvature)
         total, bad = cpu.run(
             pair, loop, self.z.dtype.name, self.examples, self.z.shape[1], arguments, pair.values, threads
         )
@@ -432,6 +453,27 @@ def class_weights(class_weight: ArrayLike, classes: int, dtype: np.dtype) -> NDA
         got = f"{weights.tolist()}" if weights.size < 10 else f"shape {weights.shape}"
         raise InvalidValue("class_weight", got, f"{classes} finite numbers of at least 0, one per class")
     return weights.astype(dtype)
+
+
+def positive_weights(pair: Pair, pos_weight: ArrayLike, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
+    """How much the part y of each target counts, in the shape of the scores."""
+    if pair.row or pair.cost.name != "cross_entropy":
+        raise _no_pos_weight(pair)
+    weights = as_array("pos_weight", pos_weight)
+    numbers(weights, "pos_weight")
+    if not np.all((weights >= 0) & (weights <= np.finfo(dtype).max)):
+        got = f"{weights.tolist()}" if weights.size < 10 else f"shape {weights.shape}"
+        raise InvalidValue("pos_weight", got, "finite numbers of at least 0")
+    try:
+        return np.broadcast_to(weights.astype(dtype), shape)
+    except ValueError:
+        expected = f"a number, or shape {shape} or its trailing axes"
+        raise InvalidValue("pos_weight", f"shape {weights.shape}", expected) from None
+
+
+def _no_pos_weight(pair: Pair) -> InvalidValue:
+    fix = "Use class_weight=, one number per class." if pair.row else "Use weight=, one number per example."
+    return InvalidValue("pos_weight", f"one for {pair}", "a pair with yes-or-no targets and cross_entropy", fix)
 
 
 def check_targets(pair: Pair, y: NDArray, kept: NDArray) -> None:

@@ -11,7 +11,7 @@ import ast
 from abc import ABC, abstractmethod
 
 FUNCTIONS = ("abs", "exp", "ln", "max", "min", "sign", "sum", "tanh", "where")
-_GREEK = {"alpha": "α"}
+_GREEK = {"alpha": "α", "beta": "β", "epsilon": "ε", "gamma": "γ"}
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _COMPARE = {
     ast.Lt: ("<", "<"),

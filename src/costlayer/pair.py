@@ -104,7 +104,8 @@ class Activation:
         error: `(z, y, *parameters) -> v − y, φ'² + φ'' (v − y)`, in the scalar language: the error, and half the second
             derivative of its square, where they would lose digits if made of what `terms` gives. None where not.
         flat: the scores at which the gain all but vanishes, as a typical wrong score (5, -5); empty if nowhere.
-        instead: what to use where a flat activation would starve the network; `{cost}` stands for the pair's cost.
+        instead: what to use where a flat activation would starve the network. Where its
+            cost can do without an activation, that is said too.
         limits: what happens at the extremes.
         reference: where it comes from.
         parameters: by name, in the order in which `terms` takes them.
@@ -150,6 +151,10 @@ class Cost:
         convex: whether it is convex in v.
         steady: whether a larger error, on either side of the target, never gives a smaller slope.
         parameters: by name, in the order in which `terms` takes them.
+        steep: whether its slope grows without bound as v nears an end of its domain, so that an activation that
+            flattens there starves nobody.
+        rows_only: whether it judges the probabilities of one class of several, and nothing else.
+        listed: the activations behind which the catalogue shows it; behind every one that fits, if empty.
     """
 
     name: str
@@ -167,6 +172,9 @@ class Cost:
     convex: bool = True
     steady: bool = True
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    steep: bool = False
+    rows_only: bool = False
+    listed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.name
@@ -180,25 +188,27 @@ class ClosedForm:
         activation, cost: the names of the two.
         summary: one sentence.
         formula, derivative: the cost and δ in terms of z, v and y, in the notation of `costlayer.formula`.
-        limits, reference: as for `Cost`.
+        limits, reference: as for `Cost`. What is empty of these five is that of the composition.
         terms: pointwise pairs: `(z, y, *parameters) -> value, δ, curvature`.
         row_terms: row pairs: `(p, q, log_p, log_q, y, *parameters) -> value, q s, q² s'`, where q = 1 − p, s is the
-            derivative of the element's cost by log p, and s' that of s. Scaled by q, both stay finite as p → 1.
+            derivative of the element's cost by log p, and s' that of s. Scaled by q, both stay finite as p → 1. If
+            None, they are composed.
         margin: row pairs whose cost depends on the probability of the true class alone: `(d, e, *parameters) -> value
             and its derivatives by d`, where d = logsumexp of the other scores − the true score, and e = exp(−|d|).
         single: whether value and δ of float32 scores keep their digits in float32 arithmetic; others take float64.
         canonical: k where δ = k (v − y).
         convex: whether the value is convex in z.
         steady: whether a larger error, on either side of the target, never gives a smaller |δ|.
+        starves: whether δ all but vanishes at scores where the output is wrong.
     """
 
     activation: str
     cost: str
-    summary: str
-    formula: str
-    derivative: str
-    limits: str
-    reference: str
+    summary: str = ""
+    formula: str = ""
+    derivative: str = ""
+    limits: str = ""
+    reference: str = ""
     terms: Callable | None = None
     row_terms: Callable | None = None
     margin: Callable | None = None
@@ -206,6 +216,7 @@ class ClosedForm:
     canonical: float | None = None
     convex: bool = False
     steady: bool = False
+    starves: bool = False
 
 
 @dataclass(frozen=True)
@@ -226,6 +237,13 @@ class Pair:
             raise InvalidType("activation, cost", given, "an Activation and a Cost", "By name: costlayer.pair(name).")
         object.__setattr__(self, "parameters", MappingProxyType(_checked(self, dict(self.parameters))))
         domain = self.cost.domain
+        if self.cost.rows_only and not self.row:
+            raise InvalidValue(
+                "pair",
+                f"'{self.name}'",
+                "softmax, as this cost judges one class of several",
+                f"Use {self.cost.natural}.",
+            )
         if not domain.covers(self.range):
             raise InvalidValue(
                 "pair",
@@ -303,17 +321,20 @@ class Pair:
     @property
     def starves(self) -> bool:
         """Whether δ all but vanishes at scores where the output is wrong."""
-        return self.closed is None and bool(self.activation.flat)
+        return self.closed.starves if self.closed else bool(self.activation.flat) and not self.cost.steep
 
     @property
     def instead(self) -> str:
         """What to use where the activation starves the network; empty if it does not."""
-        return self.activation.instead.format(cost=self.cost.name) if self.starves else ""
+        if not self.starves:
+            return ""
+        bare = f"identity+{self.cost.name}" if self.cost.domain == REALS and not self.row else ""
+        return ", or ".join(filter(None, (self.activation.instead, bare)))
 
     @property
     def summary(self) -> str:
         """One sentence."""
-        if self.closed:
+        if self.closed and self.closed.summary:
             return self.closed.summary
         if self.activation.name == "identity":
             return self.cost.summary
@@ -344,12 +365,14 @@ class Pair:
     @property
     def limits(self) -> str:
         """What happens at the extremes."""
-        return self.closed.limits if self.closed else " ".join([self.cost.limits, self.activation.limits])
+        own = self.closed.limits if self.closed else ""
+        return own or " ".join([self.cost.limits, self.activation.limits])
 
     @property
     def reference(self) -> str:
         """Where the pair comes from."""
-        return self.closed.reference if self.closed else "; ".join([self.cost.reference, self.activation.reference])
+        own = self.closed.reference if self.closed else ""
+        return own or "; ".join([self.cost.reference, self.activation.reference])
 
     def describe(self) -> str:
         """Everything about the pair as readable text: summary, formulas, domains, limits, reference."""
@@ -377,14 +400,14 @@ class Pair:
         return self.name + "\n" + "\n".join(f"  {title:<13} {text}" for title, text in lines if text)
 
     def _formula(self) -> str:
-        if self.closed:
+        if self.closed and self.closed.formula:
             return self.closed.formula
         if self.row:
             return f"sum({formula.indexed(self.cost.formula, 'j')}, j)"
         return formula.renamed(self.cost.formula, "v", "z") if self.activation.name == "identity" else self.cost.formula
 
     def _derivative(self) -> str:
-        if self.closed:
+        if self.closed and self.closed.derivative:
             return self.closed.derivative
         if self.row:
             slope_j, slope_k = (formula.indexed(self.cost.derivative, index) for index in "jk")

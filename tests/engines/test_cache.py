@@ -73,6 +73,16 @@ def test_a_cache_of_other_numbers_is_not_believed(cache):
     assert one.read_text() == text
 
 
+def test_compiled_files_under_the_names_of_others_are_not_believed(cache):
+    """Each has what another compiled: whole, with its digest, and wrong."""
+    files = sorted((cache / "kernels").glob("*.nbc"))
+    before = [path.read_bytes() for path in files]
+    for path, other in zip(files, before[1:] + before[:1], strict=True):
+        path.write_bytes(other)
+    assert results(WARNED, cache=cache) == []
+    assert [path.read_bytes()[:32] for path in files] != [other[:32] for other in before[1:] + before[:1]]
+
+
 def turned(whole):
     """Bits turned where the machine code is: it would load, and do anything."""
     at = whole.index(b"\x7fELF") if b"\x7fELF" in whole else len(whole) // 2

@@ -18,6 +18,7 @@ from costlayer.catalogue import build
 from costlayer.engines import cpu
 from costlayer.errors import InvalidValue
 from costlayer.evaluate import evaluate, predict_and_gain
+from covering import PAIRS
 
 SIZE = 5 * cpu.BLOCK + 13
 
@@ -301,7 +302,7 @@ def test_a_changed_formula_is_never_served_stale(tmp_path):
 
 def test_a_changed_formula_is_another_file():
     """The name is a hash of the text of every formula and loop, of the element type and of the compiler's version."""
-    pairs = cl.pairs()
+    pairs = PAIRS
     texts = {cpu.text(pair, kind) for pair in pairs for kind in ("float32", "float64")}
     assert len(texts) == 2 * len(pairs)
     import numba
@@ -362,34 +363,6 @@ child = os.fork()
 if child == 0:
     os._exit(0 if work() == 1.0 else 1)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-"""
-    assert finished(run(tmp_path, script)) == "0"
-
-
-def test_a_child_forked_while_another_thread_compiles_is_not_stuck(tmp_path):
-    """Only the thread that forks lives on in the child: a lock that another one held would be held for ever."""
-    script = """
-import os, signal, threading, numpy as np
-from costlayer.engines import cpu
-from costlayer.catalogue import build
-from costlayer.evaluate import evaluate
-work = lambda: float(evaluate(build("identity+mse", {}), np.ones(4), np.zeros(4)).value)
-assert work() == 1.0
-held, done = threading.Event(), threading.Event()
-def compile():
-    with cpu._compiling:
-        held.set()
-        done.wait()
-thread = threading.Thread(target=compile)
-thread.start()
-held.wait()
-child = os.fork()
-if child == 0:
-    signal.alarm(10)
-    os._exit(0 if work() == 1.0 else 1)
-print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-done.set()
-thread.join()
 """
     assert finished(run(tmp_path, script)) == "0"
 

@@ -278,13 +278,34 @@ AT = {
     "mse": lambda v, y: ((v - y) ** 2, 2 * (v - y)),
     "mae": lambda v, y: (abs(v - y), math.copysign(1, v - y)),
     "huber": lambda v, y: (abs(v - y) - 0.5 if abs(v - y) > 1 else (v - y) ** 2 / 2, max(-1, min(1, v - y))),
+    "smooth_l1": lambda v, y: (abs(v - y) - 0.5, math.copysign(1, v - y)),
+    "log_cosh": lambda v, y: (INF, math.copysign(1, v - y)),
+    "quantile": lambda v, y: (abs(v - y) / 2, math.copysign(0.5, v - y)),
+    "expectile": lambda v, y: (INF, v),
+    "epsilon_insensitive": lambda v, y: (INF, math.copysign(1, v - y)),
+    "cauchy": lambda v, y: (INF, 0),
+    "tukey": lambda v, y: (4.685**2 / 6, 0),
+    "mape": lambda v, y: (abs(v - y) / y, math.copysign(1 / y, v - y)),
     "hinge": lambda v, y: (max(0, 1 - y * v), -y if y * v < 1 else 0),
+    "squared_hinge": lambda v, y: (max(0, 1 - y * v), -y * INF if y * v < 0 else 0),
+    "modified_huber": lambda v, y: (max(0, -y * v), -4 * y if y * v < 0 else 0),
+    "logistic": lambda v, y: (max(0, -y * v), -y if y * v < 0 else 0),
+    "exponential": lambda v, y: (math.exp(-y * v), -y * math.exp(-y * v)),
+    "perceptron": lambda v, y: (max(0, -y * v), -y if y * v < 0 else 0),
 }
 # What meets 0 · ∞ in that table, worked out: value and δ as z → ∞ and as z → −∞, by whether y is 0 where it matters.
 CLOSED = {
     "sigmoid+cross_entropy": lambda y: (((1 - y and (1 - y) * INF), 1 - y), ((y and y * INF), -y)),  # ln(1 + e^z) − y z
     "exp+poisson": lambda y: ((INF, INF), (y and INF, -y)),  # e^z − y z
     "exp+gamma": lambda y: ((INF, 1), (INF, -INF)),  # z + y e^−z
+    "exp+msle": lambda y: ((INF, INF), (math.log1p(y) ** 2, 0)),
+    "softplus+msle": lambda y: ((INF, 0), (math.log1p(y) ** 2, 0)),  # the slope is 2 ln(v)/v above
+    "exp+negative_binomial": lambda y: ((INF, 1), (y and INF, -y)),  # (y + 1) ln(1 + e^z) − y z
+    "softplus+negative_binomial": lambda y: ((INF, 0), (y and INF, -y)),
+    "exp+inverse_gaussian": lambda y: ((0, 0), (INF, -INF)),  # y e^−2z/2 − e^−z
+    "softplus+inverse_gaussian": lambda y: ((0, 0), (INF, -INF)),
+    "exp+tweedie": lambda y: ((INF, INF), (y and INF, y and -INF)),  # 2 (e^(z/2) + y e^(−z/2))
+    "softplus+tweedie": lambda y: ((INF, 0), (y and INF, y and -INF)),
     "softplus+poisson": lambda y: ((INF, 1), (y and INF, -y)),  # v − y ln v, and v → e^z
     "softplus+gamma": lambda y: ((INF, 0), (INF, -INF)),  # ln v + y/v: the slope is 1/v above, −y e^−z below
 }

@@ -5,11 +5,15 @@ import multiprocessing
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import jobs
 import numpy as np
 import pytest
 from jobs import PAIRS, digest, run
+
+import costlayer as cl
+from costlayer.engines import cpu
 
 no_fork = pytest.mark.skipif(sys.platform == "win32", reason="no fork")
 quiet_fork = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -112,6 +116,58 @@ print(wrong or digest(name))
     assert run(FORK + script).splitlines() == [digest(PAIRS[0])] * 21
 
 
+@no_fork
+def test_a_fork_while_another_thread_compiles(tmp_path):
+    script = """
+import numpy.random  # Python's own imports of another thread would be held for ever in a child
+others = threading.Thread(target=lambda: [digest(name) for name in PAIRS[1:]])
+others.start()
+while others.is_alive():
+    child(lambda: digest(PAIRS[0]))
+others.join()
+"""
+    assert set(run(FORK + script, cache=tmp_path).splitlines()) == {digest(PAIRS[0])}
+
+
+def test_a_large_array_when_the_interpreter_ends():
+    """By then no thread can be started any more."""
+    script = f"""
+import atexit
+from jobs import *
+atexit.register(lambda: print(digest({PAIRS[0]!r})))
+"""
+    assert run(script) == digest(PAIRS[0])
+
+
+def test_nobody_waits_for_the_work_of_other_threads(monkeypatch):
+    """What is queued behind the long work of others is done by the one who asks."""
+    from costlayer.engines import cpu
+
+    begun, go_on = threading.Event(), threading.Event()
+    cpu._pool(2)
+    busy = [cpu._pool(1).submit(lambda: (begun.set(), go_on.wait(60))) for _ in range(cpu._most)]
+    begun.wait(60)
+    monkeypatch.setattr(cpu, "available_cores", lambda: 2)
+    try:
+        digest(PAIRS[0])
+        assert not any(future.done() for future in busy)
+    finally:
+        go_on.set()
+
+
+def test_one_pool_of_threads_serves_every_number():
+    before = threading.active_count()
+    for count in range(1, 20):
+        cpu_threads(count)
+    cpu_threads(None)
+    assert threading.active_count() <= max(before, 0) + 19
+
+
+def cpu_threads(count):
+    cl.set_threads(count)
+    digest(PAIRS[0])
+
+
 @quiet_fork
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 def test_a_pool_of_processes(method):
@@ -194,6 +250,26 @@ for name in ("sigmoid+mse", "exp+poisson"):
 assert [digest(name) for name in names] == truth
 """
     assert run(script).split() == ["sigmoid+mse", "exp+poisson"]
+
+
+def test_ctrl_c_pressed_again_waits_for_the_other_threads_too():
+    class Work:
+        def __init__(self, interrupts):
+            self.interrupts, self.finished = interrupts, False
+
+        def cancel(self):
+            return False
+
+        def result(self):
+            if self.interrupts:
+                self.interrupts -= 1
+                raise KeyboardInterrupt
+            self.finished = True
+
+    works: Any = [Work(1), Work(2), Work(0)]
+    with pytest.raises(KeyboardInterrupt):
+        cpu._join(works)
+    assert all(work.finished for work in works)
 
 
 # Memory

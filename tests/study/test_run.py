@@ -21,9 +21,9 @@ from costlayer.study.train import Settings
 from costlayer.study.verdict import compared, verdict
 
 SMALL = Settings(hidden=(8,), epochs=3, seeds=2, batch_size=32, search_epochs=1)
-COMMAND = ["study", "wine", "--hidden", "8", "--epochs", "60", "--seeds", "2", "--patience", "60", "--batch-size", "16"]
+COMMAND = ["study", "wine", "--hidden", "8", "--epochs", "24", "--seeds", "2", "--patience", "24", "--batch-size", "16"]
 COMMAND += ["--pairs", "softmax+mse,sigmoid+mse"]
-LONG = Settings(hidden=(8,), epochs=60, seeds=2, patience=60, batch_size=16)
+LONG = Settings(hidden=(8,), epochs=24, seeds=2, patience=24, batch_size=16)
 
 
 def untimed(records):
@@ -150,11 +150,11 @@ def unbroken(tmp_path_factory):
 
 def test_a_killed_run_goes_on_to_the_same_result(unbroken, tmp_path):
     killed = start(tmp_path)
-    wait_for(killed, tmp_path, 60)
+    wait_for(killed, tmp_path, 24)
     killed.kill()
     killed.communicate()
     folder = RunFolder(tmp_path / "wine")
-    assert 60 <= len(folder.read_results()) < len(unbroken)
+    assert 24 <= len(folder.read_results()) < len(unbroken)
     with folder.results_file.open("ab") as file:
         file.write(b'{"record": "epo')  # a line that was being written
     assert untimed(wine(tmp_path, resume=True).records) == unbroken
@@ -164,7 +164,7 @@ def test_a_killed_run_goes_on_to_the_same_result(unbroken, tmp_path):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_leaves_a_report_and_goes_on(unbroken, tmp_path, number, code):
     running = start(tmp_path)
-    wait_for(running, tmp_path, 60)
+    wait_for(running, tmp_path, 24)
     running.send_signal(number)
     out, err = running.communicate(timeout=120)
     assert running.returncode == code

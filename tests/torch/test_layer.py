@@ -1,6 +1,7 @@
 """The torch front: every pair against torch's own operations, and against everything people do with a module."""
 
 import copy
+import gc
 import io
 import multiprocessing
 import pickle
@@ -21,13 +22,14 @@ import costlayer as cl
 from costlayer import catalogue
 from costlayer.errors import CostLayerError, InvalidType, InvalidValue, SaturationWarning, UnsupportedDerivative
 from costlayer.torch import CostLayer
+from covering import PAIRS as COVERING
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::costlayer.errors.SaturationWarning"),
     pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated"),  # torch's own, on its first forward mode
 ]
 
-PAIRS = [str(pair) for pair in cl.pairs()]  # every test but the comparison with torch runs over all of them
+PAIRS = [str(pair) for pair in COVERING]
 FEW = ["identity+mse", "sigmoid+cross_entropy", "softmax+cross_entropy", "softmax+mse"]
 DOUBLE = torch.float64
 
@@ -58,7 +60,7 @@ OWN = {
 }
 
 
-TORCHS = [str(pair) for pair in cl.pairs() if str(pair) in OWN or pair.cost.name in COSTS]  # what torch has
+TORCHS = [str(pair) for pair in COVERING if str(pair) in OWN or pair.cost.name in COSTS]  # what torch has
 
 
 def by_torch(pair, z, y):
@@ -554,48 +556,12 @@ def test_the_memory_of_a_large_gradient_is_used_again_only_when_nobody_holds_it(
         assert (held == as_it_was).all()
     kept.clear()
     held = None
+    gc.collect()  # a gradient of an earlier test, found in a cycle meanwhile, would come back in between
     pointers = {gradient_of(1.0).data_ptr() for _ in range(4)}
     assert len(pointers) == 1
 
 
 # ----------------------------------------------------------------------- derivatives there are not, and are
-
-
-SECOND = {
-    "twice": lambda loss, z: gradient(torch.autograd.grad(loss, z, create_graph=True)[0].sum(), z),
-    "gradient penalty with another loss": lambda loss, z: (
-        torch.autograd.grad(loss, z, create_graph=True)[0].square().sum() + z.square().sum() + loss
-    ).backward(),
-    "of a product": lambda loss, z: gradient(
-        torch.autograd.grad(loss * z.sum(), z, create_graph=True)[0].square().sum(), z
-    ),
-    "of a square": lambda loss, z: gradient(torch.autograd.grad(loss**2, z, create_graph=True)[0].sum(), z),
-}
-
-
-@pytest.mark.parametrize("way", SECOND)
-@pytest.mark.parametrize("name", FEW)
-def test_second_derivatives_are_refused(name, way):
-    z, y = example(name)
-    with pytest.raises(UnsupportedDerivative, match="curvature"):
-        SECOND[way](CostLayer(name)(z, y), z)
-    assert z.grad is None
-
-
-def test_second_derivatives_of_predictions_are_refused():
-    for pair in ("sigmoid+mse", "softmax+mse"):
-        z, _ = example(pair)
-        v = CostLayer(pair).predict(z)
-        with pytest.raises(UnsupportedDerivative):
-            SECOND["twice"](v.square().sum(), z)
-
-
-def test_second_derivative_by_inner_weights_is_refused():
-    w, y = example("softmax+cross_entropy")
-    x = torch.ones_like(w, requires_grad=True)
-    (g,) = torch.autograd.grad(CostLayer("softmax+cross_entropy")(w * x, y), x, create_graph=True)
-    with pytest.raises(UnsupportedDerivative):
-        g.sum().backward()
 
 
 def test_create_graph_alone_is_no_second_derivative():
@@ -610,20 +576,6 @@ def test_create_graph_alone_is_no_second_derivative():
 
 
 @pytest.mark.parametrize("name", FEW)
-def test_forward_mode_is_refused(name):
-    z, y = example(name)
-    layer, z = CostLayer(name), z.detach()
-    for function in (lambda z: layer(z, y), layer.predict):
-        with pytest.raises(UnsupportedDerivative, match="forward-mode"):
-            torch.func.jvp(function, (z,), (torch.ones_like(z),))
-        with forward_ad.dual_level(), pytest.raises(UnsupportedDerivative, match="forward-mode"):
-            function(forward_ad.make_dual(z, torch.ones_like(z)))
-        for transform in (torch.func.jacfwd, torch.func.hessian):
-            with pytest.raises(UnsupportedDerivative):
-                transform(function)(z)
-
-
-@pytest.mark.parametrize("name", FEW)
 def test_torch_func(name):
     z, y = example(name)
     layer, z = CostLayer(name), z.detach()
@@ -632,11 +584,6 @@ def test_torch_func(name):
     same(torch.func.jacrev(lambda z: layer(z, y))(z), truth)
     _, pull = torch.func.vjp(lambda z: layer(z, y), z)
     same(pull(torch.tensor(2.0, dtype=DOUBLE))[0], 2 * truth)
-    with pytest.raises(UnsupportedDerivative, match="second"):
-        torch.func.grad(lambda z: torch.func.grad(lambda z: layer(z, y))(z).sum())(z)
-    for function in (lambda z, y: layer(z[None], y[None]), lambda z, _: layer.predict(z[None])):
-        with pytest.raises(UnsupportedDerivative, match="vmap"):
-            torch.func.vmap(function)(z, y)
 
 
 def test_a_whole_jacobian():
@@ -833,8 +780,9 @@ def test_compiled_network():
     same(again, loss, 1e-6)
     same(network.linear.weight.grad, truth, 1e-6)
     torch._dynamo.reset()
-    with pytest.raises(torch._dynamo.exc.Unsupported, match="_outside_the_graph"):  # one graph it cannot be
-        torch.compile(network, backend="eager", fullgraph=True)(x, y)
+    network.zero_grad()
+    torch.compile(network, backend="aot_eager", fullgraph=True)(x, y).backward()
+    same(network.linear.weight.grad, truth, 1e-6)
 
 
 def test_threads_share_a_layer():
@@ -924,10 +872,8 @@ BAD = {
     "list": (InvalidType, "z", "list", lambda: points()([0.0], torch.zeros(1))),
     "integers": (InvalidType, "z", "torch.int64", lambda: points()(torch.zeros(3).long(), torch.zeros(3))),
     "complex": (InvalidType, "z", "complex64", lambda: points()(torch.zeros(3) * 1j, torch.zeros(3))),
-    "meta": (InvalidType, "z", "meta", lambda: points()(torch.zeros(3, device="meta"), torch.zeros(3))),
     "sparse": (InvalidType, "z", "sparse", lambda: points()(torch.zeros(3).to_sparse(), torch.zeros(3))),
     "predict array": (InvalidType, "z", "ndarray", lambda: points().predict(np.zeros(3))),
-    "predict meta": (InvalidType, "z", "meta", lambda: points().predict(torch.zeros(3, device="meta"))),
     "y meta": (InvalidType, "y", "meta", lambda: points()(torch.zeros(3), torch.zeros(3, device="meta"))),
     "y none": (InvalidType, "y", "object", lambda: points()(torch.zeros(3), None)),
     "y words": (InvalidType, "y", "<U1", lambda: points()(torch.zeros(2), ["a", "b"])),
@@ -1052,3 +998,90 @@ def test_a_cost_beyond_the_largest_float32_is_infinite():
     loss.backward()
     assert loss == F.mse_loss(z, torch.zeros(4)) == float("inf")
     assert torch.isfinite(z.grad).all()
+
+
+# ------------------------------------------------------------------------------------- the memory of gradients
+
+
+def large_step(y):
+    z = torch.zeros(1 << 18, requires_grad=True)
+    CostLayer("identity+mse", reduction="sum")(z, torch.full_like(z, y)).backward()
+    return z.grad
+
+
+HOLD = {
+    "tensor": lambda grad: (grad, lambda: grad[0].item()),
+    "view": lambda grad: (grad[:3], lambda: view[0].item() if (view := grad[:3]) is not None else None),
+    "storage": lambda grad: (s := grad.untyped_storage(), lambda: np.frombuffer(bytes(s[:4]), np.float32)[0]),
+    "numpy": lambda grad: (a := grad.numpy(), lambda: a[0]),
+    "memoryview": lambda grad: (m := memoryview(grad.numpy()), lambda: m[0]),
+    "dlpack": lambda grad: (t := torch.from_dlpack(grad), lambda: t[0].item()),
+    "shared": lambda grad: (t := grad.share_memory_(), lambda: t[0].item()),
+}
+
+
+@pytest.mark.parametrize("way", ["tensor", "storage", "numpy", "memoryview", "dlpack", "shared"])
+def test_a_gradient_that_someone_holds_is_never_written_over(way):
+    held, first = HOLD[way](large_step(1.0))
+    for y in (5.0, 7.0):
+        large_step(y)
+    assert first() == -2.0, held
+
+
+def test_the_memory_of_a_gradient_that_nobody_holds_is_used_again():
+    first = large_step(1.0).data_ptr()
+    assert large_step(2.0).data_ptr() == first
+
+
+# ------------------------------------------------------------------------------------- halves, and options that change
+
+
+@pytest.mark.parametrize("strided", [False, True])
+def test_a_mean_in_float16_leaves_its_gradient_to_the_scale_from_above(strided):
+    """Divided by 2^16 examples a gradient of 1e-3 is too small for float16, times the scale of mixed precision not."""
+    random = torch.Generator().manual_seed(0)
+    z = torch.randn(1 << 16, 4, generator=random).half()
+    y = torch.randint(4, (1 << 16,), generator=random)
+    z = z.T.contiguous().T if strided else z
+    z.requires_grad_()
+    (CostLayer("softmax+cross_entropy")(z, y) * 65536.0).backward()
+    exact = z.detach().double().requires_grad_()
+    (F.cross_entropy(exact, y) * 65536.0).backward()
+    torch.testing.assert_close(z.grad.double(), exact.grad, rtol=2.0**-10, atol=2.0**-24)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", ["exp+poisson", "softmax+cross_entropy"])
+def test_strides_do_not_change_a_bit(name, kind):
+    z, y = example(name, (64, 8), kind)
+    strided = z.detach().T.contiguous().T.requires_grad_()
+    assert not strided.is_contiguous()
+    layer = CostLayer(name, reduction="sum")
+    one, other = layer(z, y), layer(strided, y)
+    assert torch.equal(one, other)
+    assert torch.equal(gradient(one, z), gradient(other, strided))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("reduction", "none"),
+        ("label_smoothing", 0.2),
+        ("ignore_index", 1),
+        ("class_weight", torch.tensor([1.0, 2.0, 3.0, 4.0])),
+    ],
+)
+def test_an_option_that_is_changed_counts(option, value):
+    z, y = example("softmax+cross_entropy")
+    layer = CostLayer("softmax+cross_entropy")
+    layer(z, y)
+    setattr(layer, option, value)
+    assert torch.equal(layer(z, y), CostLayer("softmax+cross_entropy", **{option: value})(z, y))
+
+
+def test_a_pair_that_is_changed_counts():
+    z, y = example("identity+huber")
+    layer = CostLayer("identity+huber")
+    layer(z, y)
+    layer.pair = cl.pair("identity+huber", delta=0.1)
+    assert torch.equal(layer(z, y), CostLayer("identity+huber", delta=0.1)(z, y))

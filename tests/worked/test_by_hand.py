@@ -41,6 +41,30 @@ def one(name, z, y, dtype=np.float64, **parameters):
         ("exp+mse", math.log(2), 3.0, 1.0, -4.0),  # 2 (2 − 3) 2
         ("exp+poisson", math.log(2), 3.0, 2 - 3 * math.log(2), -1.0),
         ("exp+gamma", math.log(2), 3.0, math.log(2) + 1.5, -0.5),  # 1 − 3/2
+        ("identity+smooth_l1", 0.5, 0.0, 0.125, 0.5),
+        ("identity+smooth_l1", -3.0, 0.0, 2.5, -1.0),
+        ("identity+log_cosh", math.log(2), 0.0, math.log(1.25), 0.6),  # cosh ln 2 = 5/4, tanh ln 2 = 3/5
+        ("identity+quantile", 3.0, 5.0, 1.0, -0.5),  # half of the absolute error
+        ("identity+expectile", 1.0, 3.0, 3.0, -3.0),  # 0.75 · 2², 2 · 0.75 (−2)
+        ("identity+expectile", 3.0, 1.0, 1.0, 1.0),
+        ("identity+epsilon_insensitive", 1.0, 3.0, 1.9, -1.0),
+        ("identity+epsilon_insensitive", 3.05, 3.0, 0.0, 0.0),
+        ("identity+cauchy", 2.385, 0.0, 2.385**2 / 2 * math.log(2), 2.385 / 2),  # at the scale
+        ("identity+tukey", 4.685 / 2, 0.0, 4.685**2 / 6 * 37 / 64, 4.685 * 9 / 32),  # (1 − 1/4)³ = 27/64, (3/4)²/2
+        ("identity+tukey", -99.0, 0.0, 4.685**2 / 6, 0.0),
+        ("identity+mape", 3.0, 4.0, 0.25, -0.25),
+        ("exp+mape", math.log(6), 4.0, 0.5, 1.5),
+        ("exp+msle", 0.0, 0.0, math.log(2) ** 2, math.log(2)),  # 2 ln 2 · 1/2
+        ("exp+negative_binomial", math.log(2), 3.0, 4 * math.log(3) - 3 * math.log(2), -1 / 3),  # (2 − 3)/(1 + 2)
+        ("exp+inverse_gaussian", math.log(2), 3.0, 3 / 8 - 1 / 2, -0.25),  # (2 − 3)/4
+        ("exp+tweedie", math.log(4), 2.0, 6.0, 1.0),  # 2·2 + 2·2/2, and 2 (4 − 2)/4
+        ("identity+squared_hinge", 0.25, -1.0, 1.5625, 2.5),
+        ("identity+modified_huber", 0.25, -1.0, 1.5625, 2.5),
+        ("identity+modified_huber", 3.0, -1.0, 12.0, 4.0),
+        ("identity+logistic", math.log(3), -1.0, math.log(4), 0.75),
+        ("identity+exponential", math.log(2), 1.0, 0.5, -0.5),
+        ("identity+perceptron", 0.5, -1.0, 0.5, 1.0),
+        ("identity+perceptron", 0.5, 1.0, 0.0, 0.0),
     ],
 )
 def test_pointwise(name, z, y, value, delta):
@@ -55,6 +79,15 @@ def test_pointwise(name, z, y, value, delta):
         ("softmax+mse", 0.375, [-0.375, 0.1875, 0.1875]),  # slopes (−1, .5, .5), mean −1/4: p (slope + 1/4)
         ("softmax+mae", 1.0, [-0.5, 0.25, 0.25]),  # slopes (−1, 1, 1), mean 0
         ("softmax+huber", 0.1875, [-0.1875, 0.09375, 0.09375]),  # within 1: half of mse
+        (
+            "softmax+focal",
+            math.log(2) / 4,
+            [-math.log(2) / 4 - 1 / 8, math.log(2) / 8 + 1 / 16, math.log(2) / 8 + 1 / 16],
+        ),
+        ("softmax+poly1", math.log(2) + 1.0, [-1.0, 0.5, 0.5]),  # q (1 + 2 p) = 1
+        ("softmax+gce", (1 - 0.5**0.7) / 0.7, [-(0.5**1.7), 0.5**2.7, 0.5**2.7]),
+        ("softmax+kl", math.log(2), [-0.5, 0.25, 0.25]),
+        ("softmax+js", 0.75 * math.log(4 / 3), [-math.log(3) / 8, math.log(3) / 16, math.log(3) / 16]),
         ("softmax+binary_cross_entropy", math.log(2) + 2 * math.log(4 / 3), [-5 / 6, 5 / 12, 5 / 12]),
     ],
 )

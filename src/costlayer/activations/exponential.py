@@ -29,7 +29,7 @@ EXP = Activation(
     inverse=inverse,
     error=error,
     flat=(-5.0,),
-    instead="exp+poisson for counts, exp+gamma for positive amounts, or identity+{cost}",
+    instead="exp+poisson for counts, exp+gamma for positive amounts",
     limits="v → 0 as z → −∞, where the gain falls with v; both grow without bound as z → ∞.",
     reference="Nelder and Wedderburn (1972), Generalized linear models: the log link",
 )

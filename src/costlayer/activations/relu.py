@@ -21,7 +21,7 @@ RELU = Activation(
     terms=terms,
     inverse=inverse,
     flat=(-5.0,),
-    instead="exp+poisson for counts, exp+gamma for positive amounts, or identity+{cost}",
+    instead="exp+poisson for counts, exp+gamma for positive amounts",
     limits="For z ≤ 0 the gain is exactly 0, taken so at z = 0 too: an output that falls there stays there.",
     reference="Nair and Hinton (2010), Rectified linear units improve restricted Boltzmann machines",
 )

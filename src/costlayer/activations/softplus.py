@@ -32,7 +32,7 @@ SOFTPLUS = Activation(
     inverse=inverse,
     error=error,
     flat=(-5.0,),
-    instead="softplus+poisson or exp+poisson for counts, exp+gamma for positive amounts, or identity+{cost}",
+    instead="softplus+poisson for counts, exp+gamma for positive amounts",
     limits="v → 0 as z → −∞, where v and the gain fall as e^z; v → z as z → ∞.",
     reference="Dugas, Bengio, Bélisle, Nadeau and Garcia (2001), Incorporating second-order functional knowledge "
     "for better option pricing",

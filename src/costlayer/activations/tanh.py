@@ -42,7 +42,7 @@ TANH = Activation(
     inverse=inverse,
     error=error,
     flat=(-5.0, 5.0),
-    instead="sigmoid+cross_entropy with the targets −1 and 1 written as 0 and 1, or identity+{cost}",
+    instead="sigmoid+cross_entropy with the targets −1 and 1 written as 0 and 1",
     limits="v → −1 and v → 1 as z → ∓∞, where the gain falls as 4 e^−2|z|.",
     reference="LeCun, Bottou, Orr and Müller (1998), Efficient BackProp, section 4.4",
 )

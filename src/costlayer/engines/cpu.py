@@ -25,7 +25,7 @@ from costlayer.errors import InvalidValue
 from costlayer.pair import Pair
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 BLOCK = 1 << 16  # elements summed by one call: fixed, so that the sum does not depend on the number of threads
 ALONE = 1 << 18  # elements up to which one thread is sooner done than two have found each other
@@ -64,7 +64,21 @@ def run(
     """
     if parameters:
         parameters = typed(pair, storage, parameters)
+    arguments = tuple(_as_writable(given) if isinstance(given, np.ndarray) else given for given in arguments)
     return share(kernel(pair, loop, storage, single), size, width, arguments, parameters, threads)
+
+
+class _Writable:
+    """What NumPy makes an array of that says it may be written to."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        given = array.__array_interface__
+        self.array, self.__array_interface__ = array, {**given, "data": (given["data"][0], False)}
+
+
+def _as_writable(array: np.ndarray) -> np.ndarray:
+    """The same memory as an array of the type that is compiled for, read-only or not; loops do not write to inputs."""
+    return array if array.flags.writeable else np.asarray(_Writable(array))
 
 
 def kernel(pair: Pair, loop: str, storage: str, single: bool = False) -> Loop:
@@ -95,15 +109,30 @@ def share(
             totals[k], bads[k] = kernel(*arguments, start, min(start + step, size), parameters, *own)
 
     workers = 1 if size * width <= ALONE else min(threads or get_threads(), get_threads(), len(starts))
-    others = [_pool(workers - 1).submit(work) for _ in range(workers - 1)]
+    others: list[Future] = []
+    try:
+        for _ in range(workers - 1):
+            others.append(_pool(workers - 1).submit(work))  # noqa: PERF401 — each must be known to be waited for
+    except RuntimeError:  # the interpreter is ending, and starts no threads any more
+        pass
     try:
         work()
     finally:  # after Ctrl-C too nobody goes on writing
         for _ in waiting:
             pass
-        for other in others:
-            other.result()
+        _join(others)
     return sum(totals), next((bad for bad in bads if bad >= 0), -1)
+
+
+def _join(others: list[Future]) -> None:
+    """Wait for those that have begun, for a block's time, however often Ctrl-C is pressed."""
+    try:
+        for other in others:
+            if not other.cancel():  # not one that never began, and waits for the work of other threads
+                other.result()
+    except KeyboardInterrupt:
+        _join(others)
+        raise
 
 
 def typed(pair: Pair, storage: str, given: tuple[float, ...]) -> tuple[float, ...]:
@@ -171,10 +200,8 @@ def text(pair: Pair, storage: str, single: bool = False) -> str:
     kind = "single" if single else vector_math.KINDS[storage]
     if kind == "half" and pair.row:
         kind = "spare"  # a row's own terms are few: all their digits
-    words, rows = (
-        vector_math.words(storage, kind),
-        vector_math.rows(storage, loaded=kind in ("single", vector_math.KINDS[storage])),
-    )
+    loaded, instructions = kind in ("single", vector_math.KINDS[storage]), _has_half_instructions()
+    words, rows = vector_math.words(storage, kind, instructions), vector_math.rows(storage, loaded, instructions)
     body = inline(
         "\n".join((words.functions, rows.functions, lower.program(pair))), {"short": kind in ("single", "half")}
     )
@@ -185,6 +212,19 @@ def text(pair: Pair, storage: str, single: bool = False) -> str:
     return "\n\n\n".join(
         (header + vector_math.INSTRUCTIONS, f"{words.constants}\n{rows.constants}\n{_DECORATORS}", body)
     )
+
+
+@cache
+def _has_half_instructions() -> bool:
+    """Whether the processor that Numba compiles for converts float16 by itself; if not, LLVM would call a library."""
+    import platform
+
+    from llvmlite.binding import get_host_cpu_features
+    from numba import config
+
+    named = config.CPU_FEATURES or config.CPU_NAME  # type: ignore
+    features = config.CPU_FEATURES if named else get_host_cpu_features().flatten()  # type: ignore
+    return "+f16c" in (features or "") or platform.machine() in ("aarch64", "arm64")
 
 
 _compiling = threading.Lock()
@@ -223,19 +263,56 @@ def _load(name: str, code: str, loops: tuple[str, ...]) -> ModuleType:
     return module
 
 
-@cache
+_workers: ThreadPoolExecutor | None = None
+_most = 0
+
+
 def _pool(workers: int) -> ThreadPoolExecutor:
+    """The threads that share large arrays, at least so many."""
+    global _workers, _most
     from concurrent.futures import ThreadPoolExecutor  # here: imports made for one call keep `import costlayer` short
 
-    return ThreadPoolExecutor(workers, thread_name_prefix="costlayer")
+    with _hiring:
+        if _workers is None or _most < workers:
+            if _workers is not None:
+                _workers.shutdown(wait=False)  # they end when they have done what they were given
+            _most = max(workers, available_cores() - 1)
+            _workers = ThreadPoolExecutor(_most, thread_name_prefix="costlayer")
+        return _workers
+
+
+_hiring = threading.Lock()
+
+
+# A forked child has the locks of all threads of its parent, and of these only the one that forked: what another held
+# would be held for ever. So the compiler rests while a process forks.
+
+
+def _compiler_locks() -> tuple[Any, ...]:
+    compiler = sys.modules.get("numba.core.compiler_lock")
+    return (_compiling, compiler.global_compiler_lock) if compiler else (_compiling,)
+
+
+_held: list[tuple[Any, ...]] = []
+
+
+def _before_fork() -> None:
+    locks = _compiler_locks()
+    for lock in locks:
+        lock.acquire()
+    _held.append(locks)
 
 
 def _after_fork() -> None:
-    """Neither threads nor what they hold survive into a forked child."""
-    global _compiling
-    _compiling = threading.Lock()
-    _pool.cache_clear()
+    for lock in reversed(_held.pop()):
+        lock.release()
+
+
+def _in_child() -> None:
+    global _workers, _hiring
+    _after_fork()
+    _workers, _hiring = None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)

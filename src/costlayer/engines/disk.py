@@ -29,20 +29,33 @@ class Kept:
         from numba.core.compiler import CompileResult
 
         context.refresh()
-        whole = read(self._path(signature, context.codegen())) or b""
+        path = self._path(signature, context.codegen())
+        whole = read(path) or b""
         digest, data = whole[:_DIGEST], whole[_DIGEST:]
-        return CompileResult._rebuild(context, *pickle.loads(data)) if sha256(data).digest() == digest else None
+        if _digest(path, data) != digest:
+            return None
+        try:
+            return CompileResult._rebuild(context, *pickle.loads(data))
+        except Exception:  # whatever another version of Python or of a library has written under this name
+            return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
         from numba.core.serialize import dumps
 
-        data = dumps(result._reduce())
-        keep(self._path(signature, result.codegen), sha256(data).digest() + data)
+        data, path = dumps(result._reduce()), self._path(signature, result.codegen)
+        keep(path, _digest(path, data) + data)
 
     def _path(self, signature: Any, codegen: Any) -> Path:
         """A file for these types on this processor: the compiler's version is in the stem."""
-        key = repr((signature, codegen.magic_tuple(), sys.implementation.cache_tag))
+        from numba import config
+
+        key = repr((signature, codegen.magic_tuple(), sys.implementation.cache_tag, config.OPT))  # type: ignore
         return self.stem.with_name(f"{self.stem.name}.{sha256(key.encode()).hexdigest()[:16]}.nbc")
+
+
+def _digest(path: Path, data: bytes) -> bytes:
+    """Of what a file holds and of its name: under another it would be another formula."""
+    return sha256(path.name.encode() + data).digest()
 
 
 def read(path: Path) -> bytes | None:

@@ -5,17 +5,17 @@ and writes into the output arrays that are not None. An element or row of weight
 what stands in it can do no harm. Targets must lie in [low, high], with `ends_only` at one of the two; the loops return
 the sum of the weighted values and the first index whose target does not (−1 if all do).
 
-`pointwise`, `margin_wide` and `margin_narrow` are what training runs, and compilers make vectors of their inner loops:
-those count from 0 over slices and have no way out. `plus` and `larger` may be taken in any order there. `load` and
-`store` stand between what arrays hold and what is computed with, and `score` is the type that the exponentials of a row
-have; `reach` orders scores by their size, with NaN above all; `short` is whether `real` is not `double`. `room` and
-`sums` are arrays of `score` and of `double` to work in, as large as `rooms` says.
+`pointwise`, `margin_wide`, `margin_narrow` and `soft_rows` are what training runs, and compilers make vectors of their
+inner loops: those count from 0 over slices and have no way out. `plus` and `larger` may be taken in any order there.
+`load` and `store` stand between what arrays hold and what is computed with, and `score` is the type that the
+exponentials of a row have; `reach` orders scores by their size, with NaN above all; `short` is whether `real` is not
+`double`. `room` and `sums` are arrays of `score` and of `double` to work in, as large as `rooms` says.
 """
 
 from functools import cache
 from typing import Any
 
-from costlayer.words import absolute, double, exp, log, log1p, where
+from costlayer.words import absolute, double, exp, log, log1p, product, where
 
 # What a pair's program defines and an engine chooses, bound to these names when a kernel is lowered.
 activation: Any
@@ -38,15 +38,20 @@ short = exp_below = load = store = score = reach = plus = larger = INFINITY = No
 SPAN = 4096  # elements that stay in the nearest cache between a look at their targets and their terms
 LANES = 64  # short rows that are worked on at once
 CALM = 50  # the scores of such rows are between −50 and 50, so that float32 has all digits of their exponentials
-PART = 256  # exponentials that are added up in their own type before they go into the sum of a row
+PART = 256  # exponentials that are added up in their own type, without an error: the high parts of them are whole
+GRID = 512  # multiples of the last bit of GRID times the largest, and the low parts are small
 
 
 def pointwise(z, y, weight, scale, low, high, ends_only, value, delta, curvature, start, stop, parameters, room):
-    """Elementwise pairs. `scale` multiplies δ and the curvature: 1/n for a mean."""
+    """Elementwise pairs. `scale` multiplies δ and the curvature: 1/n for a mean. A weight of SPAN elements, where there
+    are more, is that of every span."""
     total = double(0.0)
     for a in range(start, stop, SPAN):
         zs, ys = z[a:stop][:SPAN], y[a:stop][:SPAN]
         size = zs.shape[0]
+        if weight is not None:
+            first = where(weight.shape[0] > SPAN, a, 0)
+            given = weight[first : first + size]
         right = 0
         if ends_only:
             for i in range(size):
@@ -62,15 +67,13 @@ def pointwise(z, y, weight, scale, low, high, ends_only, value, delta, curvature
                 if not (low <= t <= high) or (ends_only and low < t < high):
                     absent = False
                     if weight is not None:
-                        absent = weight[a + i] == 0.0
+                        absent = given[i] == 0.0
                     if not absent:
                         return total, a + i
         if short:
             ells = room[:size]
         if value is not None:
             ells = value[a : a + size]
-        if weight is not None:
-            given = weight[a : a + size]
         if delta is not None:
             deltas = delta[a : a + size]
         if curvature is not None:
@@ -103,7 +106,12 @@ def pointwise(z, y, weight, scale, low, high, ends_only, value, delta, curvature
 @cache
 def rooms(loop, classes):
     """How many numbers `room` and `sums` have for a loop, if it takes them."""
-    sizes = {"pointwise": (SPAN,), "margin_wide": (classes,), "margin_narrow": (LANES * classes, 5 * LANES)}
+    sizes = {
+        "pointwise": (SPAN,),
+        "margin_wide": (classes,),
+        "margin_narrow": (LANES * classes, 5 * LANES),
+        "soft_rows": (0, classes),
+    }
     return sizes.get(loop, ())
 
 
@@ -128,19 +136,26 @@ def margin_wide(z, label, weight, scale, classes, value, delta, start, stop, par
             scores = z[at + after * (t + 1) : at + t + after * (classes - t)]
             for j in range(scores.shape[0]):
                 top = larger(score(load(scores[j])), top)
-        rest = double(0.0)
+        rest, lost, unit = double(0.0), double(0.0), exp_below(top, top)
+        grid = unit * score(GRID)
         for after in range(2):
             first, last = after * (t + 1), t + after * (classes - t)
             for b in range(first, last, PART):
                 c = where(last - b < PART, last, b + PART)
                 scores, row = z[at + b : at + c], room[b:c]
-                part = score(0.0)
+                coarse, fine = score(0.0), score(0.0)
                 for j in range(c - b):
                     x = exp_below(score(load(scores[j])), top)
                     row[j] = x
-                    part = plus(part, x)
-                rest += double(part)
-        d, e = odds(real(top), real(score(load(z[at + t]))), real(rest / double(exp_below(top, top))))
+                    on_grid = (x + grid) - grid
+                    coarse = plus(coarse, on_grid)
+                    fine = plus(fine, x - on_grid)
+                part = double(coarse) + double(fine)
+                whole = rest + part
+                lost += rounded_off(rest, -part, whole)
+                rest = whole
+        rest += lost
+        d, e = odds(real(top), real(score(load(z[at + t]))), real(rest / double(unit)))
         ell, slope, _ = margin(d, e, *parameters)
         if weight is not None:
             ell = ell * weight[i]
@@ -377,6 +392,62 @@ def softmax_rows(
                     if curvature is not None:
                         own = bend / (q * q) * (1.0 - 2.0 * p) + p * (p * bends - q * slopes)
                         curvature[i, j] = (own + share * (share * best_bend - q * best_slope)) * w
+    return total, -1
+
+
+def soft_rows(
+    z, label, y, on, off, class_weight, weight, scale, low, high, value, delta, start, stop, parameters, room, sums
+):
+    """softmax+cross_entropy of targets as `softmax_rows` has them, in loops that have no way out.
+
+    The cost of a row is linear in its targets: it takes their sum, and that of each times what its score lies below the
+    top.
+    """
+    total = double(0.0)
+    classes = z.shape[1]
+    for i in range(start, stop):
+        zi, row, t = z[i], sums[:classes], -1
+        if weight[i] == 0.0:
+            clear(i, value, delta, None, classes)
+            continue
+        if label is not None:
+            t = label[i]
+            if t < 0 or t >= classes:
+                return total, i
+        if y is not None:
+            right = 0
+            for j in range(classes):
+                right += (low <= y[i, j]) & (y[i, j] <= high)
+            if right < classes:
+                return total, i
+        most = zi[0]
+        for j in range(classes):
+            most = larger(zi[j], most)
+        best = 0
+        while best < classes - 1 and zi[best] != most:
+            best += 1
+        top, crowd, goals, cost = real(most), double(0.0), double(0.0), double(0.0)
+        for j in range(classes):
+            below = difference(real(zi[j]), top)
+            goal = real(target(label, y, on, off, class_weight, i, j, t))
+            x = exp(below)
+            row[j] = x
+            crowd = plus(crowd, where(j == best, double(0.0), double(x)))
+            goals = plus(goals, double(goal))
+            cost = plus(cost, double(product(goal, -below)))
+        rest, whole = real(crowd), real(goals)
+        ell = (real(cost) + whole * log1p(rest)) * weight[i]
+        total += double(ell)
+        if value is not None:
+            value[i] = ell
+        if delta is not None:
+            deltas, share, w = delta[i], 1.0 / (1.0 + rest), real(weight[i]) * scale
+            for j in range(classes):
+                goal = real(target(label, y, on, off, class_weight, i, j, t))
+                p = real(row[j]) * share
+                deltas[j] = (p * (whole - goal) - (1.0 - p) * goal) * w
+            goal = real(target(label, y, on, off, class_weight, i, best, t))
+            deltas[best] = share * ((whole - goal) - rest * goal) * w
     return total, -1
 
 

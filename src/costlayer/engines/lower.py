@@ -61,8 +61,6 @@ def program(pair: Pair) -> str:
         text.lines.append("\n".join(lines))
     elif closed and closed.row_terms:
         text.entry("row_terms", closed.row_terms)
-        if closed.margin:
-            text.entry("margin", closed.margin)
     else:
         text.entry("chain", chain_row)
         if of_error:
@@ -72,6 +70,8 @@ def program(pair: Pair) -> str:
             f"    value, slope, curve = {'cost_of_error(error(p, q, y)' if of_error else 'cost(p'}{after})\n"
             "    return chain(p, q, value, slope, curve)"
         )
+    if closed and closed.margin:
+        text.entry("margin", closed.margin)
     for kernel in loops(pair):
         text.entry(kernel.__name__, kernel)
     return "\n\n\n".join(text.lines) + "\n"
@@ -82,7 +82,8 @@ def loops(pair: Pair) -> tuple[Callable, ...]:
     if not pair.row:
         return kernels.pointwise, kernels.activate
     margin = (kernels.margin_rows, kernels.margin_wide, kernels.margin_narrow)
-    return *(margin if pair.closed and pair.closed.margin else ()), kernels.softmax_rows, kernels.softmax
+    soft = (kernels.soft_rows,) if pair.cost.name == "cross_entropy" else ()
+    return *(margin if pair.closed and pair.closed.margin else ()), *soft, kernels.softmax_rows, kernels.softmax
 
 
 class _Text:

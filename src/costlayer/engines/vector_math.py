@@ -284,6 +284,20 @@ def reinterpret(typing, x):
 
 
 @intrinsic
+def widen(typing, x):  # a float16, as uint16
+    def code(context, builder, signature, arguments):
+        return builder.fpext(builder.bitcast(arguments[0], ir.HalfType()), ir.FloatType())
+    return types.float32(types.uint16), code
+
+
+@intrinsic
+def narrow(typing, x):
+    def code(context, builder, signature, arguments):
+        return builder.bitcast(builder.fptrunc(arguments[0], ir.HalfType()), ir.IntType(16))
+    return types.uint16(types.float32), code
+
+
+@intrinsic
 def plus(typing, a, b):
     def code(context, builder, signature, arguments):
         return builder.fadd(*arguments, flags=("reassoc",))
@@ -319,8 +333,9 @@ def text(storage: str) -> str:
 
 
 @cache
-def words(storage: str, kind: str) -> Words:
-    """The words, in a kind of arithmetic; without `load` and `store` of a half unless it is computed in its own."""
+def words(storage: str, kind: str, instructions: bool = False) -> Words:
+    """The words, in a kind of arithmetic; without `load` and `store` of a half unless it is computed in its own.
+    `instructions`: whether the processor has some for float16."""
     constants = [
         f"real, bits, double = np.{_TYPES[kind][0]}, np.{_TYPES[kind][1]}, np.float64",
         f"formula = njit({_FORMULA})",
@@ -330,16 +345,16 @@ def words(storage: str, kind: str) -> Words:
         *(f"{name} = bits({value:#x})" for name, value in _integers(kind).items()),
         *_polynomials(kind),
     ]
-    functions = {function.__name__: function for function in FUNCTIONS}
+    functions: dict[str, Callable] = {function.__name__: function for function in FUNCTIONS}
     if storage not in CONVERSIONS:
         constants.append(f"load, store = real, np.{storage}")
     elif kind == KINDS[storage]:
-        functions["load"], functions["store"] = CONVERSIONS[storage]
+        _convert(storage, instructions, constants, functions)
     return Words("\n".join(constants), _definitions(_Lower(kind), functions))
 
 
 @cache
-def rows(storage: str, loaded: bool = True) -> Words:
+def rows(storage: str, loaded: bool = True, instructions: bool = False) -> Words:
     """What the loops over rows need beside `words`: the type `score` that their exponentials have, float64 for float64
     data and else float32; `exp_below` and `reach`. Unless `loaded`, `load` and `store` of float16 and bfloat16 too, by
     way of `score`, for arithmetic in float64."""
@@ -347,15 +362,23 @@ def rows(storage: str, loaded: bool = True) -> Words:
     own = [*_reals(kind), *_integers(kind), *(line.split(" = ")[0] for line in _polynomials(kind))]
     lower = _Lower(kind, {"real": "score", "bits": "score_bits", **{name: f"SCORE_{name}" for name in own}})
     functions: dict[str, Callable] = {"exp_below": exp_below, "reach": reach}
-    if not loaded:
-        functions["load"], functions["store"] = CONVERSIONS[storage]
     constants = [
         f"score, score_bits = np.{_TYPES[kind][0]}, np.{_TYPES[kind][1]}",
         *(f"SCORE_{name} = score({value!r})" for name, value in _reals(kind).items()),
         *(f"SCORE_{name} = score_bits({value:#x})" for name, value in _integers(kind).items()),
         *(f"SCORE_{line}".replace("real(", "score(") for line in _polynomials(kind) if line.startswith("EXP_")),
     ]
+    if not loaded:
+        _convert(storage, instructions, constants, functions)
     return Words("\n".join(constants), _definitions(lower, functions))
+
+
+def _convert(storage: str, instructions: bool, constants: list[str], functions: dict[str, Callable]) -> None:
+    """Add `load` and `store` of a half."""
+    if storage == "float16" and instructions:
+        constants.append("load, store = widen, narrow")
+    else:
+        functions["load"], functions["store"] = CONVERSIONS[storage]
 
 
 def _definitions(lower: _Lower, functions: Mapping[str, Callable]) -> str:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from costlayer.catalogue import pairs
+from costlayer.activations import ACTIVATIONS
+from costlayer.catalogue import build, pairs
+from costlayer.errors import InvalidValue
 from costlayer.evaluate import evaluate, predict_and_gain
-from costlayer.pair import REALS, Pair
+from costlayer.pair import REALS, Cost, Pair
 
 TABLE = (-10.0, -5.0, 0.0, 5.0, 10.0)
 AXIS = np.linspace(-10.0, 10.0, 401)
@@ -118,11 +120,22 @@ def contrast(pair: Pair) -> Contrast:
     else:
         starving = [p for p in catalogue if p.starves]
         kin = [p for p in starving if p.activation is pair.activation] or [p for p in starving if p.cost is pair.cost]
-        other = kin[0]
+        other = kin[0] if kin else _flattened(pair.cost)
     score = (pair if pair.starves else other).activation.flat[-1]
     both = [(p, wrong(p, score)) for p in (pair, other)]
     along, at = [curve(*p) for p in both], [curve(*p, [score]) for p in both]
     return Contrast(along[0], along[1], score, at[0], at[1])
+
+
+def _flattened(cost: Cost) -> Pair:
+    """A cost behind an activation that starves it, where the catalogue shows none."""
+    for name, activation in ACTIVATIONS.items():
+        if activation.flat and not activation.row:
+            try:
+                return build(f"{name}+{cost.name}", {})
+            except InvalidValue:
+                continue
+    raise LookupError(f"{cost} fits no activation that starves")
 
 
 def limits(curves: list[NDArray], at: list[float]) -> tuple[float, float]:

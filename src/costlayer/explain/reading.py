@@ -49,7 +49,9 @@ def title(c: Contrast) -> str:
     if pair.canonical:
         return f"{pair} sends back {'the error itself' if pair.canonical == 1.0 else 'twice the error'}"
     if pair.steady:
-        return f"{pair} keeps pulling, however wrong"
+        return f"{pair} pulls on, however wrong"
+    if pair.activation.name == "identity":
+        return f"{pair} lets go of what is far off"
     return f"{pair} does not fall silent"
 
 

@@ -1,13 +1,26 @@
 """Closed forms, one small file each: pairs written as one formula where the composition would lose digits."""
 
 from costlayer.pairs.exp_gamma import EXP_GAMMA
+from costlayer.pairs.exp_inverse_gaussian import EXP_INVERSE_GAUSSIAN
+from costlayer.pairs.exp_msle import EXP_MSLE
+from costlayer.pairs.exp_negative_binomial import EXP_NEGATIVE_BINOMIAL
 from costlayer.pairs.exp_poisson import EXP_POISSON
+from costlayer.pairs.exp_tweedie import EXP_TWEEDIE
 from costlayer.pairs.identity_mse import IDENTITY_MSE
 from costlayer.pairs.sigmoid_cross_entropy import SIGMOID_CROSS_ENTROPY
 from costlayer.pairs.softmax_binary_cross_entropy import SOFTMAX_BINARY_CROSS_ENTROPY
 from costlayer.pairs.softmax_cross_entropy import SOFTMAX_CROSS_ENTROPY
+from costlayer.pairs.softmax_focal import SOFTMAX_FOCAL
+from costlayer.pairs.softmax_gce import SOFTMAX_GCE
+from costlayer.pairs.softmax_js import SOFTMAX_JS
+from costlayer.pairs.softmax_kl import SOFTMAX_KL
+from costlayer.pairs.softmax_mae import SOFTMAX_MAE
+from costlayer.pairs.softmax_poly1 import SOFTMAX_POLY1
 from costlayer.pairs.softplus_gamma import SOFTPLUS_GAMMA
+from costlayer.pairs.softplus_inverse_gaussian import SOFTPLUS_INVERSE_GAUSSIAN
+from costlayer.pairs.softplus_negative_binomial import SOFTPLUS_NEGATIVE_BINOMIAL
 from costlayer.pairs.softplus_poisson import SOFTPLUS_POISSON
+from costlayer.pairs.softplus_tweedie import SOFTPLUS_TWEEDIE
 
 CLOSED_FORMS = {
     (form.activation, form.cost): form
@@ -16,9 +29,22 @@ CLOSED_FORMS = {
         SIGMOID_CROSS_ENTROPY,
         SOFTMAX_CROSS_ENTROPY,
         SOFTMAX_BINARY_CROSS_ENTROPY,
+        SOFTMAX_MAE,
+        SOFTMAX_FOCAL,
+        SOFTMAX_POLY1,
+        SOFTMAX_GCE,
+        SOFTMAX_KL,
+        SOFTMAX_JS,
+        EXP_MSLE,
         EXP_POISSON,
+        EXP_NEGATIVE_BINOMIAL,
         EXP_GAMMA,
+        EXP_INVERSE_GAUSSIAN,
+        EXP_TWEEDIE,
         SOFTPLUS_POISSON,
         SOFTPLUS_GAMMA,
+        SOFTPLUS_TWEEDIE,
+        SOFTPLUS_INVERSE_GAUSSIAN,
+        SOFTPLUS_NEGATIVE_BINOMIAL,
     )
 }

@@ -1,16 +1,12 @@
 """softmax+cross_entropy: the log-likelihood cost, by the margin d between the other scores and the true one."""
 
 from costlayer.pair import ClosedForm
-from costlayer.words import fixed, log1p_unit, maximum, product, where
+from costlayer.pairs.one_class import cross_entropy
+from costlayer.words import fixed, product
 
 
 def row_terms(p, q, log_p, log_q, y):
     return -product(y, log_p), -y * q, fixed(0.0, q)
-
-
-def margin(d, e):
-    s = 1.0 + e
-    return maximum(d, 0.0) + log1p_unit(e), where(d > 0.0, 1.0, e) / s, e / (s * s)
 
 
 SOFTMAX_CROSS_ENTROPY = ClosedForm(
@@ -20,7 +16,7 @@ SOFTMAX_CROSS_ENTROPY = ClosedForm(
     formula="-sum(y[j]*ln(v[j]), j)",
     derivative="v[j] - y[j]",
     row_terms=row_terms,
-    margin=margin,
+    margin=cross_entropy,
     canonical=1.0,
     convex=True,
     steady=True,

@@ -1,6 +1,6 @@
 """The logarithm of softplus and its derivatives, which keep their digits where softplus itself underflows."""
 
-from costlayer.words import absolute, exp, log1p, minimum, where
+from costlayer.words import absolute, exp, log1p, minimum, product, where
 
 
 def rest(e):
@@ -13,6 +13,11 @@ def rest(e):
     series = 1.0 / 11.0 + t * (1.0 / 13.0 + t * (1.0 / 15.0 + t * (1.0 / 17.0 + t * (1.0 / 19.0 + t * series))))
     series = t * (1.0 / 3.0 + t * (1.0 / 5.0 + t * (1.0 / 7.0 + t * (1.0 / 9.0 + t * series))))
     return (2.0 * series - e) / (2.0 + e)
+
+
+def chain(slope, bend, value, by_log, by_log_twice):
+    """Value, δ and curvature of a cost whose derivatives by l are known, with l' and l''/l'² of `terms`."""
+    return value, product(slope, by_log), product(slope * slope, by_log_twice + product(by_log, bend))
 
 
 def terms(z):

@@ -1,4 +1,4 @@
-"""The PyTorch front."""
+"""The PyTorch front: the cost layer, and torch.nn's own losses by their names."""
 
 from costlayer.errors import MissingExtra
 
@@ -7,6 +7,44 @@ try:
 except ImportError as error:
     raise MissingExtra("torch", "torch") from error
 
-from costlayer.torch.layer import CostLayer as CostLayer
+from costlayer.torch import functional as functional
+from costlayer.torch.layer import CostLayer
+from costlayer.torch.losses import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    GaussianNLLLoss,
+    HingeEmbeddingLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss,
+    MultiMarginLoss,
+    NLLLoss,
+    PoissonNLLLoss,
+    SmoothL1Loss,
+    SoftMarginLoss,
+)
 
-__all__ = ["CostLayer"]
+__all__ = [
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "CostLayer",
+    "CrossEntropyLoss",
+    "GaussianNLLLoss",
+    "HingeEmbeddingLoss",
+    "HuberLoss",
+    "KLDivLoss",
+    "L1Loss",
+    "MSELoss",
+    "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss",
+    "NLLLoss",
+    "PoissonNLLLoss",
+    "SmoothL1Loss",
+    "SoftMarginLoss",
+    "functional",
+]

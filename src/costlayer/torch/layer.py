@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import sys
+import warnings
+import weakref
 from typing import Any
 
 import numpy as np
@@ -15,8 +18,9 @@ from costlayer import evaluate as front
 from costlayer.catalogue import pair as as_pair
 from costlayer.constant import constant
 from costlayer.engines import cpu
-from costlayer.errors import InvalidType, UnsupportedDerivative
+from costlayer.errors import InvalidType, InvalidValue, UnfusedWarning, UnsupportedDerivative
 from costlayer.pair import Pair
+from costlayer.torch import operations
 
 _STORAGE = {
     torch.float32: "float32",
@@ -40,6 +44,7 @@ class CostLayer(nn.Module):
         class_weight: one weight per class (two for a pair with yes-or-no targets).
         ignore_index: examples with this target are left out.
         label_smoothing: ε in [0, 1).
+        pos_weight: how much the yes of yes-or-no targets counts, a number or one per score of an example.
         empty: what the mean of no examples is: "zero" (adds nothing to training), "nan" as in torch, or an "error".
         parameters: of the activation and the cost, such as `delta` of huber.
 
@@ -47,8 +52,12 @@ class CostLayer(nn.Module):
     strides, and are float32 or float64 on the CPU; float16 and bfloat16 are computed in float32, and so is their loss.
     Class indices are integers and probabilities floats; nothing is guessed from shapes. Inputs are never written to.
 
+    Second derivatives, forward mode, `torch.func`, `torch.compile`, other devices and types than those of the engine
+    work too, by the same formulas in torch's operations; targets are not looked at one by one then. The scores are
+    held until the graph is freed.
+
     Errors: `InvalidValue` or `InvalidType` with the first offending index and value; `UnsupportedDerivative` where a
-    second derivative, forward mode, `torch.func.vmap` or a gradient by targets or weights is asked for.
+    third derivative or a gradient by targets or weights is asked for.
 
     >>> layer = CostLayer("softmax+cross_entropy", label_smoothing=0.1)
     >>> scores = torch.zeros(2, 4, requires_grad=True)
@@ -59,6 +68,7 @@ class CostLayer(nn.Module):
     """
 
     class_weight: Tensor | None
+    pos_weight: Tensor | None
 
     def __init__(
         self,
@@ -68,6 +78,7 @@ class CostLayer(nn.Module):
         class_weight: Tensor | None = None,
         ignore_index: int | None = None,
         label_smoothing: float = 0.0,
+        pos_weight: Tensor | float | None = None,
         empty: str = "zero",
         **parameters: float,
     ) -> None:
@@ -76,30 +87,179 @@ class CostLayer(nn.Module):
         front.check_options(reduction, empty, label_smoothing, ignore_index)
         self.reduction, self.ignore_index = reduction, ignore_index
         self.label_smoothing, self.empty = label_smoothing, empty
-        _refuse_gradient(class_weight, "class_weight")
-        try:
-            weights = None if class_weight is None else torch.as_tensor(class_weight)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise InvalidType("class_weight", repr(class_weight), "one number per class") from error
-        self.register_buffer("class_weight", weights, persistent=False)
-        plain = class_weight is None and ignore_index is None and not label_smoothing and reduction in ("mean", "sum")
-        self._plain = plain and not (self.pair.row and not (self.pair.closed and self.pair.closed.margin))
+        for name, given in (("class_weight", class_weight), ("pos_weight", pos_weight)):
+            _refuse_gradient(given, name)
+            try:
+                weights = None if given is None else torch.as_tensor(given)
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise InvalidType(name, repr(given), "one number per class") from error
+            self.register_buffer(name, weights, persistent=False)
+        if self.pos_weight is not None:
+            front.positive_weights(
+                self.pair, _array(self.pos_weight, "pos_weight"), self.pos_weight.shape, np.dtype(float)
+            )
+        self._formulas = operations.program(self.pair)
         self._plans: dict[tuple[str, str], tuple] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_plans": {}}  # compiled code stays where it is
+        return {**super().__getstate__(), "_plans": {}, "_formulas": None}  # compiled code stays where it is
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._formulas = operations.program(self.pair)
 
     def forward(self, z: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         """The reduced cost of scores `z` under targets `y`."""
-        if torch.compiler.is_compiling():
-            return self._outside_the_graph(z, y, weight)
-        if weight is None and self._plain and (found := self._direct(z, y)) is not None:
+        if torch.compiler.is_compiling() or _transformed() or not _by_engine(z):
+            return self._by_operations(z, y, weight)
+        if weight is None and self._plain(z) and (found := self._direct(z, y)) is not None:
             return found
         return self._general(z, y, weight)
 
-    @_outside  # a compiled network runs up to here and goes on after it
-    def _outside_the_graph(self, z: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
-        return self.forward(z, y, weight)
+    def _plain(self, z: Tensor) -> bool:
+        """Whether nothing is asked for but the sum or the mean, of a kind that the engine has a way of its own for.
+
+        A mean in float16 is not: divided by the examples, much of its gradient would be too small for the type, and the
+        scale that mixed precision brings from above would come too late.
+        """
+        reduction, pair = self.reduction, self.pair
+        return (
+            (reduction == "mean" or reduction == "sum")
+            and self._buffers["class_weight"] is None
+            and self._buffers["pos_weight"] is None
+            and self.ignore_index is None
+            and not self.label_smoothing
+            and not (pair.row and not (pair.closed and pair.closed.margin))
+            and not (getattr(z, "dtype", None) is torch.float16 and reduction == "mean")
+        )
+
+    def _by_operations(self, z: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
+        """The same by torch's operations, where the engine does not reach: on other devices, in compiled graphs, and
+        under the transforms of torch.func.
+
+        In the order of `costlayer.evaluate`. Targets are not looked at one by one: that would stop a graph or a device.
+        """
+        z, y, pair = _dense(z), torch.as_tensor(y, device=z.device), self.pair
+        _refuse_gradient(y, "y")
+        _refuse_gradient(weight, "weight")
+        z = z.float() if z.dtype in _HALVES else z
+        axis, labelled, shape = self._kind(z, y)
+        present, counted = self._counted(z, y, labelled)
+        own = None
+        if weight is not None:
+            own = weight.to(z).reshape(weight.shape + (1,) * (len(shape) - weight.ndim)).expand(shape)
+        kept = present if own is None else present & (own != 0)
+        labels_alone = self.label_smoothing == 0.0 or pair.cost.name != "cross_entropy"
+        kept = kept & (counted != 0) if counted is not None and labels_alone else kept
+        if self.ignore_index is not None or own is not None:
+            of_targets = kept if axis is None or labelled else kept.unsqueeze(axis)
+            y = torch.where(of_targets, y, 0 if pair.row or 0.0 in pair.target else 1)  # any that is allowed
+        if pair.target.ends_only:
+            y = torch.where(y == 0, -1, y)
+        y, smooth = y if labelled else y.to(z.dtype), self.label_smoothing
+        parts = None
+        if self.pos_weight is not None:  # as costlayer.evaluate does it
+            yes = self.pos_weight.to(z).expand(shape)
+            parts = yes * y + (1.0 - y)
+            y = torch.where((y > 0.0) & (y < 1.0) & (parts > 0.0), yes * y / torch.where(parts > 0.0, parts, 1.0), y)
+        by_term = pair.row and counted is not None and pair.cost.name == "cross_entropy" and (smooth or not labelled)
+        if smooth:
+            if labelled:
+                y = torch.zeros_like(z).scatter(axis, y.unsqueeze(axis), 1.0)  # type: ignore
+            y = y * (1.0 - smooth) + smooth / (2 if axis is None else z.shape[axis])
+        if by_term and self.class_weight is not None and axis is not None:
+            y = y * self.class_weight.to(z).reshape(-1, *(1,) * (z.ndim - axis - 1))
+        factor = own if counted is None or by_term else counted if own is None else own * counted
+        if parts is not None:
+            kept, factor = kept & (parts != 0), parts if factor is None else factor * parts
+        scores = torch.where(kept if axis is None else kept.unsqueeze(axis), z, 0.0)  # nothing of what is left out
+        values = operations.cost(self._formulas, pair, scores, y, axis)
+        values = torch.where(kept, values if factor is None else values * factor, 0.0)
+        if self.reduction == "none":
+            return values
+        if self.reduction == "sum":
+            return values.sum()
+        count = self._denominator(present, counted, own, values)
+        mean = values.sum() / count
+        return mean if self.empty == "nan" else torch.where(count == 0, 0.0, mean)
+
+    def _kind(self, z: Tensor, y: Tensor) -> tuple[int | None, bool, torch.Size]:
+        """The axis of the classes, whether targets are class indices, and the shape of the examples."""
+        axis = min(1, z.ndim - 1) if self.pair.row else None
+        labelled = axis is not None and not y.is_floating_point()
+        shape = z.shape if axis is None else z.shape[:axis] + z.shape[axis + 1 :]
+        if y.shape != (shape if labelled else z.shape):
+            given = f"shape {tuple(y.shape)} for scores of shape {tuple(z.shape)}"
+            raise InvalidValue("y", given, f"shape {tuple(shape if labelled else z.shape)}")
+        return axis, labelled, shape
+
+    def _counted(self, z: Tensor, y: Tensor, labelled: bool) -> tuple[Tensor, Tensor | None]:
+        """Which examples are not ignored, and how often each counts by its class; None if once."""
+        shape = y.shape if labelled or not self.pair.row else z[:, 0].shape if z.ndim > 1 else z.shape[:0]
+        if self.ignore_index is None:
+            present = torch.ones(shape, dtype=torch.bool, device=z.device)
+        else:
+            present = y != self.ignore_index
+        if self.class_weight is None:
+            return present, None
+        by_class = self.class_weight.to(z)
+        if labelled:
+            return present, by_class[torch.where(present, y, 0)]
+        if self.pair.row:
+            return present, torch.ones(shape, dtype=z.dtype, device=z.device)
+        return present, by_class[0] + (by_class[1] - by_class[0]) * torch.where(present, y, 0).to(z.dtype)
+
+    def _denominator(self, present: Tensor, counted: Tensor | None, own: Tensor | None, like: Tensor) -> Tensor:
+        """What a mean divides by."""
+        share = torch.ones_like(like) if counted is None else counted
+        if self.reduction == "weighted_mean" and own is not None:
+            share = share * own
+        return torch.where(present, share, 0.0).sum()
+
+    def sum_and_count(self, z: Tensor, y: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The sum of the costs, and what a mean would divide it by: to be added up over parts of a batch.
+
+        Micro-batches and workers rarely hold equally many examples, so that a mean of their means is not the mean of
+        all. Their sums and counts are: `(Σ sums)/(Σ counts)` is the loss of the whole batch, and the gradients of the
+        sums, added up and divided by `Σ counts`, are its gradient. See "Large batches in parts" in docs/torch.md.
+
+        The count is that of `reduction`: with "mean" of the examples not ignored or of their class weights, with
+        "weighted_mean" of all their weights.
+
+        >>> layer = CostLayer("softmax+cross_entropy", ignore_index=-100)
+        >>> total, count = layer.sum_and_count(torch.zeros(3, 4), torch.tensor([0, -100, 3]))
+        >>> round(total.item(), 4), count.item()
+        (2.7726, 2.0)
+        """
+        if self.reduction not in ("mean", "weighted_mean"):
+            fix = "Make the layer with one of these."
+            raise InvalidValue("reduction", repr(self.reduction), "'mean' or 'weighted_mean'", fix)
+        total = self._with(reduction="sum")(z, y, weight)
+        z, y = _dense(z).detach(), torch.as_tensor(y, device=z.device)
+        kind = torch.float32 if z.dtype in _HALVES else z.dtype
+        _, labelled, shape = self._kind(z, y)
+        present, counted = self._counted(z.to(kind), y, labelled)
+        own = None if weight is None else weight.to(kind).reshape(weight.shape + (1,) * (len(shape) - weight.ndim))
+        own = None if own is None else own.expand(shape)
+        return total, self._denominator(present, counted, own, torch.empty(shape, dtype=kind, device=z.device))
+
+    def _with(
+        self,
+        *,
+        class_weight: Tensor | None = None,
+        pos_weight: Tensor | None = None,
+        reduction: str | None = None,
+    ) -> CostLayer:
+        """A layer like this one, but for the options given."""
+        other = copy.copy(self)
+        other._buffers = dict(self._buffers)
+        other._plans = self._plans
+        if class_weight is not None:
+            other.class_weight = class_weight
+        if pos_weight is not None:
+            other.pos_weight = pos_weight
+        other.reduction = self.reduction if reduction is None else reduction
+        return other
 
     def _direct(self, z: Tensor, y: Tensor) -> Tensor | None:
         """The cost of what needs no preparation: training on small batches would wait for that, not for arithmetic.
@@ -114,10 +274,8 @@ class CostLayer(nn.Module):
         if not (
             fits
             and z.numel()
-            and z.is_contiguous()
-            and y.is_contiguous()
+            and z.layout is y.layout is torch.strided
             and not (y.requires_grad or z.is_neg() or y.is_neg())
-            and not (torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0)
         ):
             return None
         if z.requires_grad and torch.is_grad_enabled():
@@ -129,11 +287,12 @@ class CostLayer(nn.Module):
         pair = self.pair
         loop = front.margin_loop(z.shape[1]) if pair.row else "pointwise"
         plan = self._plans.get((storage, loop))
-        if plan is None:
+        if plan is None or plan[0] is not pair:
             real = np.float64 if storage == "float64" else np.float32
             bounds = () if pair.row else (*pair.target.bounds(real), pair.target.ends_only)
             end = () if pair.row else (None,)  # no curvature
             plan = (
+                pair,
                 cpu.kernel(pair, loop, storage, single=True),
                 cpu.typed(pair, storage, pair.values),
                 real,
@@ -141,7 +300,7 @@ class CostLayer(nn.Module):
                 end,
             )
             self._plans[storage, loop] = plan
-        kernel, parameters, real, bounds, end = plan
+        _, kernel, parameters, real, bounds, end = plan
         size, width = z.shape if pair.row else (z.numel(), 1)
         divisor = size if self.reduction == "mean" else 1
         bounds = (width,) if pair.row else bounds
@@ -157,27 +316,23 @@ class CostLayer(nn.Module):
             return torch.scalar_tensor(value, dtype=torch.float64).float()
 
     def _general(self, z: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
-        _supported(z)
         if torch.is_grad_enabled():
             _refuse_gradient(y, "y")
             _refuse_gradient(weight, "weight")
         if z.dtype in _HALVES:
             z = z.float()
-        return _Cost.apply(z, self.pair, y, weight, self, z.requires_grad and torch.is_grad_enabled())[0]  # type: ignore
+        return _Cost.apply(z, y, weight, self, z.requires_grad and torch.is_grad_enabled())[0]  # type: ignore
 
     def predict(self, z: Tensor) -> Tensor:
         """The predictions `φ(z)`, in the shape of `z`; their gradient is known to autograd."""
-        return self._predict_outside(z) if torch.compiler.is_compiling() else self._predict(z)
-
-    @_outside
-    def _predict_outside(self, z: Tensor) -> Tensor:
-        return self._predict(z)
-
-    def _predict(self, z: Tensor) -> Tensor:
-        _supported(z)
+        if torch.compiler.is_compiling() or _transformed() or not _by_engine(z):
+            z = _dense(z)
+            if z.dtype in _HALVES:
+                return self.predict(z.float()).to(z.dtype)
+            return operations.predict(self._formulas, self.pair, z)
         if z.dtype in _HALVES:
-            return self._predict(z.float()).to(z.dtype)
-        return _Predict.apply(z, self.pair, z.requires_grad and torch.is_grad_enabled())[0]  # type: ignore
+            return self.predict(z.float()).to(z.dtype)
+        return _Predict.apply(z, self, z.requires_grad and torch.is_grad_enabled())[0]  # type: ignore
 
     def constant(self, y: Tensor, weight: Tensor | None = None, classes: int | None = None) -> Tensor:
         """The constant score with the least cost, as `costlayer.constant` finds it: the right initial bias.
@@ -189,9 +344,13 @@ class CostLayer(nn.Module):
         tensor([0.2500, 0.7500])
         """
         targets, given = _array(y, "y"), None if weight is None else _array(weight, "weight")
-        if self.ignore_index is not None or self.class_weight is not None or self.label_smoothing:
+        weighted = self.class_weight is not None or self.pos_weight is not None
+        if self.ignore_index is not None or weighted or self.label_smoothing:
             if targets.ndim == 2 and not self.pair.row:
-                return torch.stack([self.constant(column, weight) for column in torch.as_tensor(targets).T])
+                columns, each = torch.as_tensor(targets).T, self.pos_weight
+                each = [None] * len(columns) if each is None else each.expand(len(columns))
+                parts = zip(columns, each, strict=True)
+                return torch.stack([self._with(pos_weight=yes).constant(column, weight) for column, yes in parts])
             targets, given, classes = self._as_trained_on(targets, given, classes)
         return torch.as_tensor(constant(self.pair, targets, given, classes), dtype=torch.get_default_dtype())
 
@@ -208,6 +367,10 @@ class CostLayer(nn.Module):
                 weight = weight * (by_class[0] + (by_class[1] - by_class[0]) * y)
             if self.label_smoothing:
                 y = y * (1.0 - self.label_smoothing) + self.label_smoothing / 2
+            if self.pos_weight is not None:
+                parts = self.pos_weight.item() * y + (1.0 - y)
+                weight = parts * np.asarray(weight)
+                y = np.divide(self.pos_weight.item() * y, parts, out=y + 0.0, where=parts > 0)
             return y, weight, None
         by_term = self.pair.cost.name == "cross_entropy"
         if y.ndim == 1:
@@ -231,6 +394,9 @@ class CostLayer(nn.Module):
         if self.class_weight is not None:
             few = self.class_weight.numel() <= 8
             shown += [f"class_weight={self.class_weight.tolist() if few else f'<{self.class_weight.numel()} classes>'}"]
+        if self.pos_weight is not None:
+            few = self.pos_weight.numel() <= 8
+            shown += [f"pos_weight={self.pos_weight.tolist() if few else f'<{self.pos_weight.numel()} scores>'}"]
         shown += [f"ignore_index={self.ignore_index}"] if self.ignore_index is not None else []
         shown += [f"label_smoothing={self.label_smoothing:g}"] if self.label_smoothing else []
         shown += [f"empty={self.empty!r}"] if self.empty != "zero" else []
@@ -247,67 +413,71 @@ class CostLayer(nn.Module):
             class_weight=None if self.class_weight is None else _array(self.class_weight, "class_weight"),
             ignore_index=self.ignore_index,
             label_smoothing=self.label_smoothing,
+            pos_weight=None if self.pos_weight is None else _array(self.pos_weight, "pos_weight"),
             empty=self.empty,
             delta=delta,
             threads=torch.get_num_threads(),
         )
 
 
-class _FirstDerivative(torch.autograd.Function):
-    """A function whose gradient comes with its value, and whose further derivatives are refused, not taken for zero.
+class _Second:
+    """The way to a second derivative: the scores of a call, which are held for it until the graph is freed."""
 
-    The second output is what the gradient is made of. It counts as differentiable: a second derivative comes back to
-    `backward` by way of it. The scores themselves are not kept.
+    def __init__(self, layer: CostLayer, z: Tensor, y: Tensor, weight: Tensor | None) -> None:
+        self.given, self.version = (layer, z, y, weight), z._version
+
+    def along(self, u: Tensor) -> Tensor:
+        """How δ changes along u, by torch's operations."""
+        layer, z, y, weight = self.given
+        if z._version != self.version:
+            raise UnsupportedDerivative(
+                "z",
+                "a second derivative by scores that have been written over since",
+                "the scores as they were",
+                "Write to a copy of them: z.clone().",
+            )
+        further = torch.is_grad_enabled()  # then the result must know that it depends on z
+        with torch.enable_grad():
+            scores = z if further else z.detach().requires_grad_()
+            (slope,) = torch.autograd.grad(layer._by_operations(scores, y, weight).sum(), scores, create_graph=True)
+            return torch.autograd.grad(slope, scores, u, create_graph=further)[0]
+
+
+class _Cost(torch.autograd.Function):
+    """The value, and δ from the same pass.
+
+    δ is the second output and counts as differentiable: a second derivative comes back to `backward` by way of it.
     """
 
     @staticmethod
-    def setup_context(ctx, inputs, output) -> None:
-        z, pair = inputs[0], inputs[1]
-        ctx.axis = min(1, z.ndim - 1) if pair.row else None
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(output[1])
-
-    @staticmethod
-    def jvp(ctx, *tangents):
-        raise UnsupportedDerivative(
-            "z",
-            "a forward-mode derivative through the cost layer",
-            "backward mode, for now",
-            "Use loss.backward(), torch.autograd.grad or torch.func.grad.",
-        )
-
-    @staticmethod
-    def vmap(info, in_dims, *inputs):
-        raise UnsupportedDerivative(
-            "z",
-            "torch.func.vmap over the cost layer",
-            "whole batches, for now",
-            "Pass the batch as it is; reduction='none' gives the cost of each example.",
-        )
-
-
-class _Cost(_FirstDerivative):
-    """The value, and δ from the same pass."""
-
-    @staticmethod
-    def forward(z: Tensor, pair: Pair, y: Any, weight: Any, layer: CostLayer, delta: bool) -> tuple[Tensor, Tensor]:
+    def forward(ctx, z: Tensor, y: Any, weight: Any, layer: CostLayer, delta: bool) -> tuple[Tensor, Tensor]:
         found = layer.evaluate(z, y, weight, delta)
         value = torch.as_tensor(found.value, dtype=z.dtype)
-        return value, torch.from_numpy(found.delta) if delta else z.new_empty(0)
+        slope = torch.from_numpy(found.delta) if delta else z.new_empty(0)
+        ctx.axis = min(1, z.ndim - 1) if layer.pair.row else None
+        ctx.second = _Second(layer, z, y, weight) if delta else None
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(slope)
+        return value, slope
 
     @staticmethod
-    def backward(ctx, upstream, upstream_of_delta):
-        _refuse_second_derivative(upstream_of_delta)
-        if upstream is None:
-            return (None,) * 6
-        (delta,) = ctx.saved_tensors
-        if upstream.ndim and ctx.axis is not None:
-            upstream = upstream.unsqueeze(ctx.axis)
-        return _product(delta, upstream), None, None, None, None, None
+    def backward(ctx, upstream, upstream_of_delta):  # type: ignore
+        found = None
+        if upstream is not None:
+            (delta,) = ctx.saved_tensors
+            if upstream.ndim and ctx.axis is not None:
+                upstream = upstream.unsqueeze(ctx.axis)
+            found = _product(delta, upstream)
+        if upstream_of_delta is not None:
+            second = ctx.second.along(upstream_of_delta)
+            found = second if found is None else found + second
+        if not (_graph_is_kept() or torch.is_grad_enabled()):
+            ctx.second = None
+        return found, None, None, None, None
 
 
 class _Direct(torch.autograd.Function):
-    """`_Cost` where nothing needs preparing, without what torch.func asks for: that costs more than a small batch."""
+    """`_Cost` where nothing needs preparing: that would cost more than a small batch."""
 
     @staticmethod
     def forward(ctx, z: Tensor, y: Tensor, layer: CostLayer, storage: str) -> tuple[Tensor, Tensor]:
@@ -316,40 +486,46 @@ class _Direct(torch.autograd.Function):
         if value is None:  # a wrong target: the general way says which
             layer.evaluate(z, y, None, delta=False)
         ctx.set_materialize_grads(False)
-        ctx.axis = None
+        ctx.axis, ctx.second = None, _Second(layer, z, y, None)
         ctx.save_for_backward(delta)
         return value, delta  # type: ignore
 
     @staticmethod
-    def backward(ctx, upstream, upstream_of_delta):
+    def backward(ctx, upstream, upstream_of_delta):  # type: ignore
         return _Cost.backward(ctx, upstream, upstream_of_delta)[:4]
 
 
-class _Predict(_FirstDerivative):
+class _Predict(torch.autograd.Function):
     """The prediction, and what its gradient is made of: the gain, or for softmax the prediction itself."""
 
     @staticmethod
-    def forward(z: Tensor, pair: Pair, with_gain: bool) -> tuple[Tensor, Tensor]:
-        v, gain = front.predict_and_gain(pair, _array(z, "z"), with_gain)
+    def forward(ctx, z: Tensor, layer: CostLayer, with_gain: bool) -> tuple[Tensor, Tensor]:
+        v, gain = front.predict_and_gain(layer.pair, _array(z, "z"), with_gain)
         v = torch.from_numpy(v)
-        if gain is None:
-            return v, v.clone() if with_gain else z.new_empty(0)
-        return v, torch.from_numpy(gain)
+        slope = z.new_empty(0) if not with_gain else v.clone() if gain is None else torch.from_numpy(gain)
+        ctx.axis = min(1, z.ndim - 1) if layer.pair.row else None
+        ctx.layer, ctx.scores = layer, z
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(slope)
+        return v, slope
 
     @staticmethod
-    def backward(ctx, upstream, upstream_of_gain):
-        _refuse_second_derivative(upstream_of_gain)
-        if upstream is None:
-            return (None,) * 3
-        (gain,) = ctx.saved_tensors
-        if ctx.axis is not None:  # the full Jacobian: p_j (g_j - sum_k p_k g_k)
-            upstream = upstream - (gain * upstream).sum(ctx.axis, keepdim=True)
-        return _product(gain, upstream), None, None
+    def backward(ctx, upstream, upstream_of_gain):  # type: ignore
+        found = None
+        if torch.is_grad_enabled():  # further derivatives are asked for
+            v = operations.predict(ctx.layer._formulas, ctx.layer.pair, ctx.scores)
+            return torch.autograd.grad(v, ctx.scores, upstream, create_graph=True)[0], None, None
+        if upstream is not None:
+            (gain,) = ctx.saved_tensors
+            if ctx.axis is not None:  # the full Jacobian: p_j (g_j - sum_k p_k g_k)
+                upstream = upstream - (gain * upstream).sum(ctx.axis, keepdim=True)
+            found = _product(gain, upstream)
+        return found, None, None
 
 
 def _flat(tensor: Tensor) -> np.ndarray:
-    """A contiguous tensor as the loops take it: bfloat16 and float16 as their bits."""
-    tensor = tensor.detach()
+    """A tensor as the loops take it: contiguous, bfloat16 and float16 as their bits."""
+    tensor = tensor.detach().contiguous()
     if tensor.dtype in _HALVES:
         tensor = tensor.view(torch.uint16)
     return tensor.numpy() if tensor.ndim == 1 else tensor.numpy().reshape(-1)
@@ -360,32 +536,24 @@ def _empty_like(z: Tensor) -> Tensor:
     pages takes as long as the arithmetic, or else in huge pages where the system has them."""
     size = z.nbytes
     if size < _HUGE:
-        return torch.empty_like(z)
-    kept = _kept.pop() if _kept else None  # taken out, so that two threads cannot both have it
-    if kept is None or kept.nbytes != size or _holders(kept) > 1:
-        kept = torch.empty(size, dtype=torch.uint8)
+        return torch.empty_like(z, memory_format=torch.contiguous_format)
+    memory = _free.pop() if _free else None  # taken out, so that two threads cannot both have it
+    if memory is None or memory.nbytes != size:
+        memory = np.empty(size + _PAGE, np.uint8)
+        memory = memory[-memory.ctypes.data % _PAGE :][:size]
         if _advise is not None:
-            start = -(-kept.data_ptr() // _PAGE) * _PAGE
-            _advise(start, (kept.data_ptr() + size - start) // _PAGE * _PAGE, 14)  # MADV_HUGEPAGE
-    fresh = torch.empty(0, dtype=z.dtype).set_(kept.untyped_storage(), 0, z.shape)  # type: ignore
-    if _holders is not _unknown:
-        _kept[:] = [kept]  # now that it has a holder: another thread may look at once
-    return fresh
+            _advise(memory.ctypes.data, size // _PAGE * _PAGE, 14)  # MADV_HUGEPAGE
+    loan = memoryview(memory)  # type: ignore — which the tensor's storage holds as long as anyone holds that
+    weakref.finalize(loan, _return, memory).atexit = False
+    return torch.frombuffer(loan, dtype=z.dtype).view(z.shape)
 
 
-def _storage_holders(tensor: Tensor) -> int:
-    """How many tensors have the memory of this one."""
-    storage = tensor.untyped_storage()
-    return torch._C._storage_Use_Count(storage._cdata) - 1  # less the one that asks
+def _return(memory: np.ndarray) -> None:
+    """Keep the memory of a gradient for the next one."""
+    _free[:] = [memory]
 
 
-def _unknown(tensor: Tensor) -> int:
-    """Too many, where torch does not tell."""
-    return 2
-
-
-_holders = _storage_holders if hasattr(torch._C, "_storage_Use_Count") else _unknown
-_kept: list[Tensor] = []  # one at most
+_free: list[np.ndarray] = []  # one at most
 _HUGE, _PAGE = 1 << 18, 1 << 12  # bytes: what the system would give and take back at every step
 
 
@@ -423,35 +591,55 @@ def _is_one(upstream: Tensor) -> bool:
         return False
 
 
-def _refuse_second_derivative(upstream: Tensor | None) -> None:
-    if upstream is not None:
-        raise UnsupportedDerivative(
-            "z",
-            "a request for a second derivative through the cost layer",
-            "first derivatives only, for now",
-            "costlayer.curvature(pair, z, y) gives the second derivative by each score.",
+def _transformed() -> bool:
+    """Whether a transform of torch.func or forward mode is at work."""
+    if torch._C._are_functorch_transforms_active():
+        operations.refuse_nested_forward_mode()
+        return True
+    return forward_ad._current_level >= 0
+
+
+def _by_engine(z: Any) -> bool:
+    """Whether the engine takes such scores; it is said once where it does not."""
+    if type(z) in (Tensor, nn.Parameter) and z.is_cpu and z.dtype in _STORAGE and z.layout is torch.strided:
+        return True
+    global _said
+    if not _said and isinstance(z, Tensor) and z.is_floating_point() and z.device.type != "meta" and _is_dense(z):
+        _said = True
+        warnings.warn(
+            f"costlayer has no engine for {z.dtype} on {z.device}: torch's operations do the same, in several passes.",
+            UnfusedWarning,
+            stacklevel=4,
         )
+    return False
 
 
-def _supported(z: Tensor) -> None:
+_said = False
+
+
+def _is_dense(z: Tensor) -> bool:
+    return z.layout is torch.strided
+
+
+def _dense(z: Any) -> Tensor:
     if not isinstance(z, Tensor):
         raise InvalidType("z", f"{type(z).__name__}", "a torch tensor of scores", "For NumPy arrays: costlayer.value.")
-    if z.device.type != "cpu" or z.dtype not in (torch.float32, torch.float64, torch.float16, torch.bfloat16):
-        raise InvalidType(
-            "z",
-            f"{z.dtype} on {z.device}",
-            "float32, float64, float16 or bfloat16 on the CPU",
-            "Move or convert the scores, z.cpu().float(); the gradient finds its way back by itself.",
-        )
-    if z.layout != torch.strided:
+    if not _is_dense(z):
         raise InvalidType("z", f"a tensor of layout {z.layout}", "a dense one", "Convert it: z.to_dense().")
+    if not z.is_floating_point():
+        raise InvalidType("z", f"a tensor of {z.dtype}", "floating-point scores", "Convert it: z.float().")
+    return z
 
 
 def _refuse_gradient(given: Any, name: str) -> None:
-    if isinstance(given, Tensor) and given.requires_grad:
+    if isinstance(given, Tensor) and (given.requires_grad or _has_tangent(given)):
         raise UnsupportedDerivative(
             name, "a tensor that requires a gradient", "a constant", f"Only z has one: pass {name}.detach()."
         )
+
+
+def _has_tangent(given: Tensor) -> bool:
+    return forward_ad._current_level >= 0 and forward_ad.unpack_dual(given).tangent is not None
 
 
 def _array(tensor: Any, name: str) -> np.ndarray:
