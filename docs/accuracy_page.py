@@ -15,6 +15,41 @@ BOUNDS = {"float64": (4.0, "mixed"), "float32": (2.0, "mixed"), "float16": (2.0,
 SCALAR_BOUND = 2.0
 CLASS_BOUND = 4.0
 Table = tuple[str, str, list[str], list[list[str]], str]
+# Why a quantity is beyond its bound, as the points say at which it is worst.
+CAUSES = (
+    (
+        "The gain is subnormal: φ' has few bits left, and times an error of a million it is a normal number again, "
+        "with as few.",
+        "sigmoid+mse δ, curvature; tanh+mse δ, curvature; elu+mse δ, curvature; softplus+mse δ, curvature; "
+        "exp+mse δ, curvature; softplus+poisson curvature",
+    ),
+    (
+        "The curvature jumps at the kink |v − y| = delta, and v, once rounded, is on its other side.",
+        "tanh+huber curvature; exp+huber curvature",
+    ),
+    (
+        "v − y is all but 0, and v is rounded by more than one unit of z and y makes up for: δ is what rounding left, "
+        "far less than a unit of the gain.",
+        "softplus+poisson value, δ; softplus+gamma value, δ",
+    ),
+    (
+        "exp of float32 scores is right to 1e-10, not to the last bit of a double; where two logarithms agree to 1e-8, "
+        "their difference has what is left of that.",
+        "exp+msle value",
+    ),
+    (
+        "The curvature is a sum of terms of both signs, most of which cancel where it is worst.",
+        "softplus+msle curvature; softplus+negative_binomial curvature; softplus+gamma curvature; "
+        "softplus+inverse_gaussian curvature; softplus+tweedie curvature; exp+msle curvature",
+    ),
+    (
+        "Terms of the classes cancel: at ties of all scores, under targets that are nearly the prediction, or in a row "
+        "that is sure, δ_j or curvature_j is a difference of sums over the row, each rounded.",
+        "softmax+mse curvature; softmax+mae δ, curvature; softmax+huber curvature; softmax+binary_cross_entropy δ, "
+        "curvature; softmax+focal value, δ, curvature; softmax+poly1 curvature; softmax+gce δ, curvature; "
+        "softmax+kl value; softmax+js curvature",
+    ),
+)
 
 
 def main() -> None:
@@ -233,6 +268,8 @@ def page(results: dict) -> str:
         "## Every pair",
         markdown(*summary(results)[1:3]),
         "\n".join(f"- {line}" for line in pair_reading(results)),
+        "Why, where a bound is missed:",
+        markdown(*causes(results)),
         *(folded(f"{kind}: every pair", markdown(*pairs(results, kind)[1:3])) for kind in results["pairs"]),
         "## One score, float32",
         scalar_reading(results),
@@ -317,6 +354,25 @@ def pair_reading(results: dict) -> list[str]:
                 f"**{kind}**: all {len(found)} pairs keep within {bound:g} ulp ({which}) in all that was tried."
             )
     return lines
+
+
+def causes(results: dict) -> tuple[list[str], list[list[str]]]:
+    """Each cause, and the quantities beyond their bound that it explains, with the worst mixed error in each type."""
+    missed = {}
+    for kind, found in results["pairs"].items():
+        bound, which = BOUNDS[kind]
+        for pair, quantities in outside(found, bound, which).items():
+            for q, title in QUANTITIES.items():
+                if title in quantities:
+                    missed.setdefault((pair, title), []).append(f"{kind} {units(found[pair][q][which])}")
+    rows = []
+    for cause, text in CAUSES:
+        of = [(pair, q) for entry in text.split("; ") for pair, _, qs in [entry.partition(" ")] for q in qs.split(", ")]
+        explained = [f"{pair} {q} ({', '.join(missed.pop((pair, q)))})" for pair, q in of if (pair, q) in missed]
+        rows += [[cause, "; ".join(explained)]] if explained else []
+    if missed:
+        rows.append(["Not looked into.", "; ".join(f"{p} {q} ({', '.join(at)})" for (p, q), at in missed.items())])
+    return ["cause", "quantities beyond the bound, mixed error in ulp"], rows
 
 
 def scalar_reading(results: dict) -> str:
