@@ -12,7 +12,7 @@ from costlayer.pair import Pair
 
 
 def warm_up(pair: Pair, dtype: str = "float32") -> None:
-    """Compile what training and prediction with a pair need for scores of a type.
+    """Compile what training, with weights or without, and prediction with a pair need for scores of a type.
 
     Arguments:
         pair: the pair.
@@ -32,6 +32,7 @@ def warm_up(pair: Pair, dtype: str = "float32") -> None:
             z = z.astype(dtype)
             value(pair, z, y)
             value_and_delta(pair, z, y)
+            value_and_delta(pair, z, y, np.ones(2))
             predict(pair, z)
         else:
             _in_torch(pair, z, y, dtype)
@@ -52,5 +53,6 @@ def _in_torch(pair: Pair, z: np.ndarray, y: np.ndarray, dtype: str) -> None:
     scores, goal = torch.from_numpy(z).to(kind), torch.from_numpy(y)
     goal = goal if pair.row else goal.to(kind)
     layer(scores, goal)
-    layer(scores.requires_grad_(), goal).backward()
+    for weight in (None, torch.ones(2)):
+        layer(scores.requires_grad_(), goal, weight).backward()
     layer.predict(scores.detach())

@@ -312,6 +312,14 @@ def test_a_changed_formula_is_another_file():
         assert "def pointwise(" in text or "def softmax_rows(" in text
 
 
+def test_without_the_compiler_it_is_said_what_to_do(monkeypatch):
+    import numba
+
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    with pytest.raises(InvalidValue, match="NUMBA_DISABLE_JIT.*Unset it"):
+        cpu._found.__wrapped__(build("identity+mse", {}), "float64", False)
+
+
 @pytest.mark.parametrize(
     ("system", "environment", "expected"),
     [

@@ -238,6 +238,15 @@ def _module(pair: Pair, storage: str, single: bool = False) -> ModuleType:
 
 @cache
 def _found(pair: Pair, storage: str, single: bool) -> ModuleType:
+    from numba import config
+
+    if config.DISABLE_JIT:  # type: ignore
+        raise InvalidValue(
+            "NUMBA_DISABLE_JIT",
+            "1 in the environment",
+            "a compiler, as this engine is nothing but what Numba compiles",
+            "Unset it; costlayer.engines.reference runs the same formulas in plain Python.",
+        )
     name = f"{pair.name.replace('+', '_')}_{storage}" + ("_single" if single else "")
     return _load(name, text(pair, storage, single), tuple(loop.__name__ for loop in lower.loops(pair)))
 
