@@ -610,6 +610,7 @@ def _classes(target: _Target) -> _Choice:
             "when probability gathered on a single wrong class should cost more than the same spread over several: it "
             "adds -ln(1 - p) for each wrong class. Its gradient is not p - y."
         ),
+        "softmax+gce": "when some labels are wrong: rows that look mislabelled pull less than under cross entropy.",
     }
     if target.figures and target.table is None:
         alternatives["identity+mse"] = (
@@ -643,13 +644,20 @@ def _count(target: _Target) -> _Choice:
             what = "less than the 1 of a Poisson count: steadier than chance."
             what = what if ratio < 0.5 else "close to the 1 of a Poisson count."
         reasons.append(f"The variance is {_figure(ratio)} times the mean ({_figure(f['mean'])}), {what}")
+    negative_binomial = {}
+    if ratio is not None and ratio > 2:
+        dispersion = _figure((ratio - 1) / f["mean"], "")
+        negative_binomial["exp+negative_binomial"] = (
+            "when the features leave much of that spread unexplained: large counts pull less than under Poisson. Its "
+            f"dispersion is {dispersion} if they explain nothing, less if something."
+        )
     if f["zeros"]:
         poisson = math.exp(-f["mean"])
         zeros = f"{_share(f['zeros'])} are 0; a Poisson count with this mean has {_share(poisson)}"
         if f["zeros"] > max(0.05, 2 * poisson):
             zeros += ": more zeros than one mean explains, so check that the features can tell them"
         reasons.append(f"{zeros}.")
-    alternatives = {
+    alternatives = negative_binomial | {
         "softplus+poisson": _SOFTPLUS,
         "identity+mse": f"when an error of 1 matters as much at {_figure(f['max'])} as at {_figure(f['min'])}.",
     }
@@ -671,7 +679,11 @@ def _positive(target: _Target) -> _Choice:
             "no value; the Poisson cost takes any y >= 0, whole or not, and gets the mean right."
         ]
         gamma = "for the values above 0 alone, beside a sigmoid+cross_entropy for whether there is one."
-        alternatives = {"softplus+poisson": _SOFTPLUS, "exp+gamma": gamma}
+        tweedie = (
+            "when the zeros belong to the same story, as years without a claim do: the variance grows as the mean to "
+            "the power, 1.5 by default, between Poisson's 1 and gamma's 2."
+        )
+        alternatives = {"exp+tweedie": tweedie, "softplus+poisson": _SOFTPLUS, "exp+gamma": gamma}
         return _Choice("exp+poisson", reasons, alternatives | in_units, _avoid_above_0(target))
     low, high = _figure(f["quantile_5"]), _figure(f["quantile_95"])
     reasons = [
@@ -680,7 +692,8 @@ def _positive(target: _Target) -> _Choice:
         "Its gradient at the score is 1 - y/v: where the prediction is too small it grows with the miss.",
     ]
     poisson = "when zeros can occur, or totals must be right: its gradient is v - y."
-    alternatives = {"softplus+gamma": _SOFTPLUS, "exp+poisson": poisson}
+    steep = "when the spread grows faster than the mean: the variance goes with its cube, so large values pull less."
+    alternatives = {"softplus+gamma": _SOFTPLUS, "exp+poisson": poisson, "exp+inverse_gaussian": steep}
     return _Choice("exp+gamma", reasons, alternatives | in_units, _avoid_above_0(target))
 
 
@@ -718,7 +731,10 @@ def _real(target: _Target) -> _Choice:
     if f["min"] < -1 or f["max"] > 1:
         avoid["tanh+mse"] = f"cannot leave -1 to 1, and {span}; at a score of 5 its gain is .00018."
     avoid["relu+mse"] = _RELU_MSE
-    alternatives = {"identity+mae": "when the median is wanted: every error pulls equally hard, however large."}
+    alternatives = {
+        "identity+mae": "when the median is wanted: every error pulls equally hard, however large.",
+        "identity+quantile": "when another quantile is wanted than the median, such as quantile=0.9.",
+    }
     if f["min"] > 0 and f["quantile_95"] >= 3 * f["quantile_5"]:
         alternatives["exp+gamma"] = "when errors count as shares of the truth rather than in units of y."
     if target.whole and f["min"] >= 0:
@@ -734,7 +750,13 @@ def _real(target: _Target) -> _Choice:
             f"{_figure(f['robust_std'])}). If you divide y by its standard deviation ({_figure(std)}), use "
             f"delta={_figure(delta / std, '')}. Only the target is seen here: features may explain the far values.",
         ]
-        mse = {"identity+mse": "when the far values are right and must be met: the mean is wanted, not the bulk."}
+        mse = {
+            "identity+mse": "when the far values are right and must be met: the mean is wanted, not the bulk.",
+            "identity+tukey": (
+                "when the far values are mistakes that should not count at all: beyond its limit nothing pulls. "
+                "Divide y by its robust standard deviation first, and begin with huber: it is not convex."
+            ),
+        }
         seen = {"delta": delta, "delta_standardised": delta / std}
         return _Choice("identity+huber", reasons, mse | alternatives, avoid, seen)
     far = f"No value is more than {FAR:.0f} robust standard deviations from the median."
