@@ -1,10 +1,15 @@
 """Makes docs/pairs.md and docs/figures from the catalogue: run it by `make docs`."""
 
+import hashlib
 import math
 import re
+import shutil
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 import costlayer as cl
 from costlayer import explain
@@ -13,15 +18,44 @@ from costlayer.catalogue import build
 from costlayer.costs import COSTS
 from costlayer.errors import InvalidValue
 from costlayer.evaluate import predict_and_gain
+from costlayer.explain import picture
+from costlayer.explain.curves import targets
 
 DOCS = Path(__file__).parent
 FIGURES = {"starvation": "sigmoid+mse", "softmax": "softmax+mse"}
+SMALL = DOCS / "figures" / "pairs"
 
 
 def main() -> None:
     (DOCS / "pairs.md").write_text(pairs_page(), encoding="utf-8")
     for file, name in FIGURES.items():
         (DOCS / "figures" / f"{file}.png").write_bytes(explain.png(name))
+    shutil.rmtree(SMALL, ignore_errors=True)
+    SMALL.mkdir()
+    for pair in cl.pairs():
+        small(pair).write_bytes(drawing(pair))
+
+
+def small(pair: cl.Pair) -> Path:
+    """Where the picture of a pair is."""
+    return SMALL / f"{pair.name.replace('+', '_')}.png"
+
+
+def drawing(pair: cl.Pair) -> bytes:
+    """The picture of a pair, in a few colours, with what it was drawn from inside."""
+    drawn, made = BytesIO(), BytesIO()
+    picture.small(pair).savefig(drawn, format="png")
+    kept = PngInfo()
+    kept.add_text("Comment", digest(pair))
+    with Image.open(drawn) as image:
+        image.convert("RGB").quantize(48).save(made, "png", optimize=True, pnginfo=kept)
+    return made.getvalue()
+
+
+def digest(pair: cl.Pair) -> str:
+    """What the picture of a pair shows; a test can tell by it whether that has changed."""
+    shown = pair.formula, pair.derivative, pair.values, targets(pair)
+    return hashlib.sha256(repr(shown).encode()).hexdigest()
 
 
 def pairs_page() -> str:
@@ -186,7 +220,8 @@ def section(pair: cl.Pair) -> str:
         f"```math\n{left} = {right}\n```"
         for left, right in ((r"\ell", pair.formula_latex), (slope(pair), pair.derivative_latex))
     )
-    return f"### {pair.name}\n\n{pair.summary}\n\n{sums}\n\n{listed}"
+    picture = f"![Value and δ of {pair.name} along its score]({small(pair).relative_to(DOCS).as_posix()})"
+    return f"### {pair.name}\n\n{pair.summary}\n\n{sums}\n\n{picture}\n\n{listed}"
 
 
 def slope(pair: cl.Pair) -> str:

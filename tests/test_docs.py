@@ -50,6 +50,14 @@ def test_page_holds_every_pair_and_its_formulas(page):
             assert part in section[1]
 
 
+def test_each_pair_has_its_picture(make):
+    image = pytest.importorskip("PIL.Image")
+    assert set(make.SMALL.iterdir()) == {make.small(pair) for pair in cl.pairs()}
+    for pair in cl.pairs():
+        with image.open(make.small(pair)) as picture:
+            assert picture.text["Comment"] == make.digest(pair), f"{pair} has another picture now: run `make docs`"
+
+
 def test_links_lead_somewhere(page):
     headings = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.*)$", page, re.M)}
     links = re.findall(r"\]\(#([^)]*)\)", page)

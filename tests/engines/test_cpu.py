@@ -316,7 +316,7 @@ def test_without_the_compiler_it_is_said_what_to_do(monkeypatch):
     import numba
 
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
-    with pytest.raises(InvalidValue, match="NUMBA_DISABLE_JIT.*Unset it"):
+    with pytest.raises(InvalidValue, match=r"NUMBA_DISABLE_JIT.*Unset it"):
         cpu._found.__wrapped__(build("identity+mse", {}), "float64", False)
 
 

@@ -46,6 +46,13 @@ class Curve:
             return "the first class is the true one" if self.truth else "the second class is the true one"
         return f"target y = {number(self.truth)}"
 
+    @property
+    def truth_in_short(self) -> str:
+        """The same, in a few letters."""
+        if self.pair.row:
+            return "first true" if self.truth else "second true"
+        return f"y = {number(self.truth)}"
+
 
 def curve(pair: Pair, truth: float, z: ArrayLike = AXIS) -> Curve:
     """Everything about a pair at the scores z, from the engine that trains with it."""

@@ -10,8 +10,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from costlayer.explain.curves import AXIS, Contrast, Curve, number
+from costlayer.explain.curves import AXIS, Contrast, Curve, limits, number, targets
+from costlayer.explain.curves import curve as along
 from costlayer.explain.reading import Panel, Reading, figure, panels, subtitle, title
+from costlayer.pair import Pair
 
 SOUND, STARVING, BOTH = "#0072B2", "#D55E00", "#33383F"  # blue and vermilion of Okabe and Ito's palette
 INK, MUTED, GRID = "#17191C", "#5C636D", "#E3E6EA"
@@ -42,6 +44,25 @@ def figure_of(contrast: Contrast) -> Figure:
     return drawn
 
 
+def small(pair: Pair) -> Figure:
+    """Value and δ of a pair along its scores, for each typical target: 880 × 240 pixels."""
+    drawn = Figure(figsize=(11, 3), dpi=80, facecolor="white", layout="constrained")
+    FigureCanvasAgg(drawn)
+    curves = [along(pair, truth) for truth in targets(pair)]
+    for axes, what, name in zip(drawn.subplots(1, 2), ("value", "delta"), ("value", "δ"), strict=True):
+        shown = [getattr(c, what) for c in curves]
+        low, high = limits(shown, [float(np.interp(z, AXIS, y)) for y in shown for z in (-3.0, 3.0)])
+        margin = 0.06 * (high - low)
+        axes.set(xlim=(-10, 10), ylim=(low - margin, high + margin))
+        axes.set_title(name, loc="left", size=13, color=INK)
+        axes.set_xlabel("score z", size=11, color=MUTED)
+        _plain(axes, 11)
+        for c, y, ink in zip(curves, shown, (SOUND, STARVING, BOTH), strict=False):
+            axes.plot(AXIS, y, color=ink, linewidth=2.5, label=c.truth_in_short)
+    drawn.legend(*drawn.axes[0].get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=11)
+    return drawn
+
+
 def colour(contrast: Contrast, curve: Curve | None) -> str:
     if curve is None:
         return BOTH
@@ -53,14 +74,7 @@ def _draw(axes: Axes, panel: Panel, contrast: Contrast) -> None:
     axes.set_xlim(-10, 10)
     axes.set_ylim(panel.low - 0.06 * span, panel.high + 0.08 * span)
     axes.set_title(panel.title, loc="left", size=23, color=INK, pad=10)
-    axes.grid(color=GRID, linewidth=1.2)
-    axes.set_axisbelow(True)
-    axes.tick_params(labelsize=19, colors=MUTED, length=0, pad=8)
-    axes.set_xticks(range(-10, 11, 5), [number(z) for z in range(-10, 11, 5)])
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_formatter(lambda y, _: number(y))
-    for side in axes.spines.values():
-        side.set_visible(False)
+    _plain(axes, 19)
     axes.axvline(contrast.score, color=MUTED, linewidth=1.6, linestyle=(0, (4, 3)), zorder=1)
     for curve, truth in panel.truths:
         reading = next(r for r in panel.readings if r.of is curve)
@@ -81,6 +95,18 @@ def _draw(axes: Axes, panel: Panel, contrast: Contrast) -> None:
             zorder=5 + (reading.of is contrast.pair),
             clip_on=False,
         )
+
+
+def _plain(axes: Axes, size: int) -> None:
+    """A grid and figures, no frame."""
+    axes.grid(color=GRID, linewidth=size / 16)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=size, colors=MUTED, length=0, pad=8)
+    axes.set_xticks(range(-10, 11, 5), [number(z) for z in range(-10, 11, 5)])
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(lambda y, _: number(y))
+    for side in axes.spines.values():
+        side.set_visible(False)
 
 
 def _read(axes: Axes, panel: Panel, contrast: Contrast) -> None:
