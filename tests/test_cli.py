@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+import costlayer as cl
 from costlayer.cli.commands import app
 
 runner = CliRunner()
@@ -140,7 +141,8 @@ def test_choose_names_a_pair(tables):
 
 
 def test_explain_and_pairs(tmp_path):
-    assert "sigmoid+mse" in run("pairs").stdout
+    listed = run("pairs").stdout
+    assert all(f"{pair} " in listed for pair in cl.pairs())  # whole names, to be copied
     assert "delta = 2" in run("explain", "identity+huber:delta=2").stdout
     assert "0.9933" in run("explain", "sigmoid+mse").stdout
     run("explain", "sigmoid+mse", "--html", tmp_path / "pair.html", "--png", tmp_path / "pair.png")

@@ -244,18 +244,24 @@ def pairs() -> None:
     import costlayer as cl
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    for title in ("pair", "target", "what comes back when it is wrong"):
-        table.add_column(title, no_wrap=True)
-    for pair in sorted(cl.pairs(), key=lambda pair: pair.starves):
-        steady = "never less for a larger error" if pair.steady else ""
-        gradient = "the error: δ = " + pair.canonical_form if pair.canonical else steady
+    listed = sorted(cl.pairs(), key=lambda pair: pair.starves)
+    table.add_column("pair", no_wrap=True, min_width=max(len(pair.name) for pair in listed))  # to be copied
+    table.add_column("target", no_wrap=True)
+    table.add_column("δ, when further off", no_wrap=True)
+    for pair in listed:
+        steady = "never less" if pair.steady else "less at times"
+        gradient = f"the error: {pair.canonical_form}" if pair.canonical else steady
         if pair.starves:
             better = pair.instead.partition(",")[0].partition(" for ")[0].partition(" with ")[0]
-            gradient = f"starved: see {better}"
-        table.add_row(pair.name, "class, or shares" if pair.row else str(pair.target), gradient)
+            gradient = f"use {better}"
+        table.add_row(pair.name, "class, shares" if pair.row else str(pair.target), gradient)
     console = Console()
     console.print(table, markup=False)
-    console.print("costlayer explain PAIR shows one of them.", markup=False, highlight=False)
+    console.print(
+        "Where it says “use”, next to no gradient is left when the output is wrong. costlayer explain PAIR shows one.",
+        markup=False,
+        highlight=False,
+    )
 
 
 @_command
