@@ -83,14 +83,17 @@ def evaluate(
     delta: bool = True,
     curvature: bool = False,
     threads: int | None = None,
+    half: str | None = None,
 ) -> Evaluation:
     """Everything that the fronts offer, in one place; the module's docstring says what each argument does.
 
-    `empty` says what the mean of no examples is: an "error", "zero", or "nan".
+    `empty` says what the mean of no examples is: an "error", "zero", or "nan". `half`: the scores are the bits of
+    "bfloat16" or "float16", as uint16, and so is δ; for pairs with a margin and class indices alone.
     """
     check_options(reduction, empty, label_smoothing, ignore_index)
-    z = scores(z)
-    given = pair, z, as_array("y", y), weight, class_weight, ignore_index, label_smoothing, pos_weight
+    z = scores(z) if half is None else np.asarray(z)
+    real = z.dtype if half is None else np.dtype(np.float32)
+    given = pair, z, real, as_array("y", y), weight, class_weight, ignore_index, label_smoothing, pos_weight
     problem = _RowProblem(*given) if pair.row else _PointwiseProblem(*given)
     divisor = 1.0
     if reduction == "mean":
@@ -106,13 +109,13 @@ def evaluate(
             "at least one",
             "Use reduction='sum' where a batch may be empty.",
         )
-    scale = z.dtype.type(1.0 / divisor if divisor else 0.0)
+    scale = real.type(1.0 / divisor if divisor else 0.0)
     outputs = {
-        "value": np.empty(problem.examples, z.dtype) if reduction == "none" else None,
+        "value": np.empty(problem.examples, real) if reduction == "none" else None,
         "delta": np.empty(problem.z.shape, z.dtype) if delta else None,
-        "curvature": np.empty(problem.z.shape, z.dtype) if curvature else None,
+        "curvature": np.empty(problem.z.shape, real) if curvature else None,
     }
-    total, bad = problem.run(scale, outputs, threads)
+    total, bad = problem.run(half or real.name, scale, outputs, threads)
     if bad >= 0:
         raise problem.refuse(bad)
     if reduction == "none":
@@ -132,6 +135,7 @@ class _Problem(ABC):
 
     pair: Pair
     z: NDArray
+    real: np.dtype  # what is computed with: the type of z, unless that holds the bits of halves
     examples: int
     example_shape: tuple[int, ...]
     kept: NDArray | None = None  # which examples are not ignored; None: all
@@ -140,7 +144,9 @@ class _Problem(ABC):
     counted: NDArray | None = None  # the class weights of the examples, by which a mean divides
 
     @abstractmethod
-    def run(self, scale: Any, outputs: dict[str, NDArray | None], threads: int | None) -> tuple[float, int]:
+    def run(
+        self, storage: str, scale: Any, outputs: dict[str, NDArray | None], threads: int | None
+    ) -> tuple[float, int]:
         """The sum of the weighted values and the first example whose target is wrong, or −1."""
 
     @abstractmethod
@@ -166,7 +172,7 @@ class _Problem(ABC):
 
         With `by_term` each term of an example has the weight of its own class, and the loop multiplies by that.
         """
-        own = None if weight is None else weights(weight, self.example_shape, self.z.dtype).reshape(-1)
+        own = None if weight is None else weights(weight, self.example_shape, self.real).reshape(-1)
         if self.kept is not None:
             own = np.where(self.kept, 1 if own is None else own, 0)
         both = own if self.counted is None else self.counted if own is None else own * self.counted
@@ -174,16 +180,16 @@ class _Problem(ABC):
         given = own if by_term else both
         if uncounted is not None:
             given = uncounted if given is None else np.where(given == 0, 0, given * uncounted)
-        self.weight = None if given is None else np.ascontiguousarray(given, self.z.dtype)
+        self.weight = None if given is None else np.ascontiguousarray(given, self.real)
 
 
 class _PointwiseProblem(_Problem):
-    def __init__(self, pair, z, y, weight, class_weight, ignore_index, label_smoothing, pos_weight):
+    def __init__(self, pair, z, real, y, weight, class_weight, ignore_index, label_smoothing, pos_weight):
         numbers(y, "y")
         if y.shape != z.shape:
             hint = "Reshape one of them: they are never broadcast." if y.size == z.size else ""
             raise InvalidValue("y", f"shape {y.shape} for scores of shape {z.shape}", "targets in the shape of z", hint)
-        self.pair, self.example_shape, self.examples = pair, z.shape, z.size
+        self.pair, self.real, self.example_shape, self.examples = pair, real, z.shape, z.size
         self.original = y
         self.z = np.ascontiguousarray(z).reshape(-1)
         y = y.reshape(-1)
@@ -213,7 +219,7 @@ class _PointwiseProblem(_Problem):
         self.y = y
         self.gather(weight, uncounted=parts)
 
-    def run(self, scale, outputs, threads):
+    def run(self, storage, scale, outputs, threads):
         low, high = self.pair.target.bounds(self.z.dtype)
         weight, single = self.weight, outputs["curvature"] is None
         plain = weight is None and outputs["value"] is None and single
@@ -224,9 +230,7 @@ class _PointwiseProblem(_Problem):
                 for name, found in outputs.items()
             }
         arguments = (self.z, self.y, weight, scale, low, high, self.pair.target.ends_only, *outputs.values())
-        return cpu.run(
-            self.pair, "pointwise", self.z.dtype.name, self.examples, 1, arguments, self.pair.values, threads, single
-        )
+        return cpu.run(self.pair, "pointwise", storage, self.examples, 1, arguments, self.pair.values, threads, single)
 
     def refuse(self, bad):
         index = np.unravel_index(bad, self.example_shape)
@@ -246,17 +250,17 @@ class _PointwiseProblem(_Problem):
 
 
 class _RowProblem(_Problem):
-    def __init__(self, pair, z, y, weight, class_weight, ignore_index, label_smoothing, pos_weight):
+    def __init__(self, pair, z, real, y, weight, class_weight, ignore_index, label_smoothing, pos_weight):
         if pos_weight is not None:
             raise _no_pos_weight(pair)
-        self.pair, self.axis = pair, class_axis(pair, z)
+        self.pair, self.real, self.axis = pair, real, class_axis(pair, z)
         self.example_shape = z.shape[: self.axis] + z.shape[self.axis + 1 :]
         rows = np.moveaxis(z, self.axis, -1)
         self.row_shape, self.examples, classes = rows.shape, rows[..., 0].size, rows.shape[-1]
         self.z = np.ascontiguousarray(rows).reshape(self.examples, classes)
         self.original, self.label, self.y, self.term_weights = y, None, None, None
         self.on, self.off = 1.0, 0.0
-        by_class = None if class_weight is None else class_weights(class_weight, classes, z.dtype)
+        by_class = None if class_weight is None else class_weights(class_weight, classes, real)
         by_term = pair.cost.name == "cross_entropy"
         if np.issubdtype(y.dtype, np.integer):
             if y.shape != self.example_shape:
@@ -313,9 +317,8 @@ class _RowProblem(_Problem):
         if label_smoothing:
             self.y = self.y * z.dtype.type(1 - label_smoothing) + z.dtype.type(label_smoothing / self.z.shape[1])
 
-    def run(self, scale, outputs, threads):
-        real = self.z.dtype.type
-        pair, (low, high) = self.pair, self.pair.target.bounds(self.z.dtype)
+    def run(self, storage, scale, outputs, threads):
+        pair, real, (low, high) = self.pair, self.real.type, self.pair.target.bounds(self.real)
         low, high = max(low, real(0)), min(high, real(1))
         classes, delta, curvature = self.z.shape[1], outputs["delta"], outputs["curvature"]
         margin = self.y is None and self.off == 0.0 and pair.closed and pair.closed.margin
@@ -336,9 +339,7 @@ class _RowProblem(_Problem):
                 if pair.cost.name != "cross_entropy" or real is np.float64 or curvature is not None:
                     # float64 has no digits to spare for the difference of a share and a target
                     loop, arguments = "softmax_rows", (*arguments, curvature)
-        total, bad = cpu.run(
-            pair, loop, self.z.dtype.name, self.examples, self.z.shape[1], arguments, pair.values, threads
-        )
+        total, bad = cpu.run(pair, loop, storage, self.examples, self.z.shape[1], arguments, pair.values, threads)
         if bad < 0 and self.y is not None:
             bad = not_distributions(self.y, None if self.weight is None else self.weight != 0)
         return total, bad

@@ -537,6 +537,50 @@ def test_no_gradient_is_worked_out_that_nobody_wants(monkeypatch):
     assert asked == [True, False, False] * 2
 
 
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean", "weighted_mean"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"ignore_index": -100}, {"ignore_index": -100, "class_weight": torch.tensor([0.5, 2.0, 1.0])}],
+    ids=len,
+)
+def test_halves_with_options_are_float32_rounded_once(half, reduction, options):
+    """Whichever way the engine takes them: as they are, by way of float32, or with δ made in the backward pass."""
+    z, weight = (4 * torch.randn(6, 3, 5)).to(half), torch.tensor([1.0, 0.0, 3.0, 1.0, 0.25, 2.0])
+    y = torch.randint(0, 3, (6, 5))
+    if options:
+        y[1:4, 2] = -100
+    layer = CostLayer("softmax+cross_entropy", reduction=reduction, **options)
+    given = (weight,) if reduction == "weighted_mean" else ()
+    found = []
+    for scores in (z.clone().requires_grad_(), z.float().requires_grad_()):
+        loss = layer(scores, y, *given)
+        assert loss.dtype is torch.float32
+        loss.sum().backward()
+        found.append((loss.detach(), scores.grad))
+    assert found[0][1].dtype is half
+    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-6, atol=0)
+    torch.testing.assert_close(
+        found[0][1].float(), found[1][1].to(half).float(), rtol=2 * torch.finfo(half).eps, atol=1e-7
+    )
+
+
+def test_a_mean_of_float16_keeps_gradients_that_mixed_precision_scales_up():
+    z = torch.zeros(4096, 8, dtype=torch.float16)
+    z[:, 0] = 6.0
+    z.requires_grad_()
+    y = torch.zeros(4096, dtype=torch.int64)
+    loss = CostLayer("softmax+cross_entropy")(z, y)
+    (scaled,) = torch.autograd.grad(loss * 65536.0, z, retain_graph=True)
+    exact = z.detach().double().requires_grad_()
+    F.cross_entropy(exact, y).backward()
+    torch.testing.assert_close(scaled.double(), exact.grad * 65536.0, rtol=1e-3, atol=0)
+    (again,) = torch.autograd.grad(loss * 65536.0, z, create_graph=True)
+    torch.testing.assert_close(again, scaled, rtol=2e-3, atol=0)
+    (second,) = torch.autograd.grad(again[:, 0].float().sum(), z)
+    assert (second[:, 0] > 0).all()
+
+
 def test_the_memory_of_a_large_gradient_is_used_again_only_when_nobody_holds_it():
     layer, z, y = CostLayer("identity+mse"), torch.ones(1 << 21, requires_grad=True), torch.zeros(1 << 21)
 
@@ -558,6 +602,8 @@ def test_the_memory_of_a_large_gradient_is_used_again_only_when_nobody_holds_it(
     held = None
     gc.collect()  # a gradient of an earlier test, found in a cycle meanwhile, would come back in between
     pointers = {gradient_of(1.0).data_ptr() for _ in range(4)}
+    z, y = z.detach()[: 3 << 19].requires_grad_(), y[: 3 << 19]  # a smaller one lies there too
+    pointers.add(gradient_of(1.0).data_ptr())
     assert len(pointers) == 1
 
 

@@ -112,16 +112,12 @@ class CostLayer(nn.Module):
         """The reduced cost of scores `z` under targets `y`."""
         if torch.compiler.is_compiling() or _transformed() or not _by_engine(z):
             return self._by_operations(z, y, weight)
-        if weight is None and self._plain(z) and (found := self._direct(z, y)) is not None:
+        if weight is None and self._plain() and (found := self._direct(z, y)) is not None:
             return found
         return self._general(z, y, weight)
 
-    def _plain(self, z: Tensor) -> bool:
-        """Whether nothing is asked for but the sum or the mean, of a kind that the engine has a way of its own for.
-
-        A mean in float16 is not: divided by the examples, much of its gradient would be too small for the type, and the
-        scale that mixed precision brings from above would come too late.
-        """
+    def _plain(self) -> bool:
+        """Whether nothing is asked for but the sum or the mean, of a kind that the engine has a way of its own for."""
         reduction, pair = self.reduction, self.pair
         return (
             (reduction == "mean" or reduction == "sum")
@@ -130,7 +126,6 @@ class CostLayer(nn.Module):
             and self.ignore_index is None
             and not self.label_smoothing
             and not (pair.row and not (pair.closed and pair.closed.margin))
-            and not (getattr(z, "dtype", None) is torch.float16 and reduction == "mean")
         )
 
     def _by_operations(self, z: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
@@ -279,11 +274,15 @@ class CostLayer(nn.Module):
         ):
             return None
         if z.requires_grad and torch.is_grad_enabled():
+            if storage == "float16" and self.reduction == "mean":
+                return _Late.apply(z, y, self)  # type: ignore
             return _Direct.apply(z, y, self, storage)[0]  # type: ignore
         return self._compute(z, y, None, storage)
 
-    def _compute(self, z: Tensor, y: Tensor, delta: Tensor | None, storage: str) -> Tensor | None:
-        """The cost, and δ written into a tensor; None if a target is wrong."""
+    def _compute(
+        self, z: Tensor, y: Tensor, delta: Tensor | None, storage: str, upstream: float = 1.0
+    ) -> Tensor | None:
+        """The cost, and δ times what comes from above written into a tensor; None if a target is wrong."""
         pair = self.pair
         loop = front.margin_loop(z.shape[1]) if pair.row else "pointwise"
         plan = self._plans.get((storage, loop))
@@ -305,7 +304,7 @@ class CostLayer(nn.Module):
         divisor = size if self.reduction == "mean" else 1
         bounds = (width,) if pair.row else bounds
         out = None if delta is None else _flat(delta)
-        arguments = _flat(z), _flat(y), None, real(1.0 / divisor), *bounds, None, out, *end
+        arguments = _flat(z), _flat(y), None, real(upstream / divisor), *bounds, None, out, *end
         total, bad = cpu.share(kernel, size, width, arguments, parameters, torch.get_num_threads())
         if bad >= 0:
             return None
@@ -319,9 +318,24 @@ class CostLayer(nn.Module):
         if torch.is_grad_enabled():
             _refuse_gradient(y, "y")
             _refuse_gradient(weight, "weight")
-        if z.dtype in _HALVES:
+        if z.dtype in _HALVES and not self._takes_halves(z, y):
             z = z.float()
         return _Cost.apply(z, y, weight, self, z.requires_grad and torch.is_grad_enabled())[0]  # type: ignore
+
+    def _takes_halves(self, z: Tensor, y: Any) -> bool:
+        """Whether the engine reads such scores as they are, whatever the options.
+
+        Not where a mean of float16 is asked for: divided by the examples, much of its gradient would be too small for
+        the type, and the scale that mixed precision brings from above would come too late.
+        """
+        closed = self.pair.closed
+        labelled = isinstance(y, Tensor) and not y.is_floating_point()
+        return (
+            bool(closed and closed.margin)
+            and labelled
+            and not self.label_smoothing
+            and (z.dtype is torch.bfloat16 or self.reduction in ("none", "sum"))
+        )
 
     def predict(self, z: Tensor) -> Tensor:
         """The predictions `φ(z)`, in the shape of `z`; their gradient is known to autograd."""
@@ -403,10 +417,11 @@ class CostLayer(nn.Module):
         return ", ".join(shown)
 
     def evaluate(self, z: Tensor, y: Tensor, weight: Tensor | None, delta: bool) -> front.Evaluation:
-        """The value and, if asked for, δ, as NumPy arrays."""
+        """The value and, if asked for, δ, as NumPy arrays; δ of halves as their bits."""
+        half = _STORAGE[z.dtype] if z.dtype in _HALVES and self._takes_halves(z, y) else None
         return front.evaluate(
             self.pair,
-            _array(z, "z"),
+            _array(z, "z") if half is None else z.detach().resolve_neg().view(torch.uint16).numpy(),
             _array(y, "y"),
             None if weight is None else _array(weight, "weight"),
             reduction=self.reduction,
@@ -417,6 +432,7 @@ class CostLayer(nn.Module):
             empty=self.empty,
             delta=delta,
             threads=torch.get_num_threads(),
+            half=half,
         )
 
 
@@ -452,8 +468,8 @@ class _Cost(torch.autograd.Function):
     @staticmethod
     def forward(ctx, z: Tensor, y: Any, weight: Any, layer: CostLayer, delta: bool) -> tuple[Tensor, Tensor]:
         found = layer.evaluate(z, y, weight, delta)
-        value = torch.as_tensor(found.value, dtype=z.dtype)
-        slope = torch.from_numpy(found.delta) if delta else z.new_empty(0)
+        value = torch.as_tensor(found.value, dtype=torch.float32 if z.dtype in _HALVES else z.dtype)
+        slope = torch.from_numpy(found.delta).view(z.dtype) if delta else z.new_empty(0)
         ctx.axis = min(1, z.ndim - 1) if layer.pair.row else None
         ctx.second = _Second(layer, z, y, weight) if delta else None
         ctx.set_materialize_grads(False)
@@ -493,6 +509,30 @@ class _Direct(torch.autograd.Function):
     @staticmethod
     def backward(ctx, upstream, upstream_of_delta):  # type: ignore
         return _Cost.backward(ctx, upstream, upstream_of_delta)[:4]
+
+
+class _Late(torch.autograd.Function):
+    """The mean of float16 scores. δ is made when it is known what it is multiplied by: by the number of examples alone
+    it would be too small for the type, in which mixed precision then makes it larger again."""
+
+    @staticmethod
+    def forward(ctx, z: Tensor, y: Tensor, layer: CostLayer) -> Tensor:
+        value = layer._compute(z, y, None, "float16")
+        if value is None:  # a wrong target: the general way says which
+            layer.evaluate(z, y, None, delta=False)
+        ctx.layer = layer
+        ctx.save_for_backward(z, y)
+        return value  # type: ignore
+
+    @staticmethod
+    def backward(ctx, upstream):  # type: ignore
+        z, y = ctx.saved_tensors
+        if torch.is_grad_enabled():  # further derivatives are asked for
+            loss = ctx.layer._by_operations(z, y, None)
+            return torch.autograd.grad(loss, z, upstream, create_graph=True)[0], None, None
+        delta = _empty_like(z)
+        ctx.layer._compute(z, y, delta, "float16", upstream.item())
+        return delta, None, None
 
 
 class _Predict(torch.autograd.Function):
@@ -537,15 +577,18 @@ def _empty_like(z: Tensor) -> Tensor:
     size = z.nbytes
     if size < _HUGE:
         return torch.empty_like(z, memory_format=torch.contiguous_format)
-    memory = _free.pop() if _free else None  # taken out, so that two threads cannot both have it
-    if memory is None or memory.nbytes != size:
+    try:
+        memory = _free.pop()  # taken out, so that two threads cannot both have it
+    except IndexError:
+        memory = None
+    if memory is None or not size <= memory.nbytes <= 2 * size:
         memory = np.empty(size + _PAGE, np.uint8)
         memory = memory[-memory.ctypes.data % _PAGE :][:size]
         if _advise is not None:
             _advise(memory.ctypes.data, size // _PAGE * _PAGE, 14)  # MADV_HUGEPAGE
     loan = memoryview(memory)  # type: ignore — which the tensor's storage holds as long as anyone holds that
     weakref.finalize(loan, _return, memory).atexit = False
-    return torch.frombuffer(loan, dtype=z.dtype).view(z.shape)
+    return torch.frombuffer(loan, dtype=z.dtype, count=z.numel()).view(z.shape)
 
 
 def _return(memory: np.ndarray) -> None:
