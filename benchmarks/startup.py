@@ -19,6 +19,12 @@ USES = {
         "layer(z, y).backward()",
     ),
 }
+PARTS = ("importing Numba", "writing the kernel's text", "Numba's own start, and reading the machine code")
+APART = (
+    SETUP + "; z = np.ones((4, 3), np.float32); y = {targets}; c = time.perf_counter; a = c(); import numba; b = c(); "
+    "from costlayer.engines import cpu; cpu.text(pair, 'float32', True); d = c(); cl.value_and_delta(pair, z, y); "
+    "print(b - a, d - b, c() - d)"
+)
 FAMILIES = {  # one of each kind of kernel
     "pointwise, closed form": "sigmoid+cross_entropy",
     "pointwise, counts": "exp+poisson",
@@ -27,6 +33,7 @@ FAMILIES = {  # one of each kind of kernel
     "rows, margin": "softmax+cross_entropy",
     "rows, composed": "softmax+mse",
 }
+SHOWN = ("pointwise, closed form", "rows, margin")  # what their first use is made of is shown too
 IMPORT_BOUND, COLD_BOUND, CACHED_BOUND = 0.2, 1.0, 0.3  # seconds
 RUNS = 5
 NOTES = (
@@ -53,24 +60,29 @@ def main() -> None:
         rows = results.table(["kernel", "pair", "cold, seconds", "from the cache, seconds"], "First value and δ")
         for family, pair, front, dtype in cases:
             results.begin(f"{pair}, {family}")
-            cold, cached = _first_use(pair, front, dtype)
-            results.cases.append({"kernel": family, "pair": pair, "seconds": {"cold": cold, "cached": cached}})
+            cold, cached, parts = _first_use(pair, front, dtype)
+            case = {"kernel": family, "pair": pair, "seconds": {"cold": cold, "cached": cached}}
+            results.cases.append(case | ({"parts": parts} if family in SHOWN else {}))
             name = f"{pair}, {family}"
             held = results.bound(name, "cold", cold, COLD_BOUND), results.bound(name, "cached", cached, CACHED_BOUND)
             rows.append([family, pair, *held])
 
 
-def _first_use(pair: str, front: str, dtype: str) -> tuple[float, float]:
-    """The median seconds of the first use, with an empty cache and with a filled one."""
+def _first_use(pair: str, front: str, dtype: str) -> tuple[float, float, dict[str, float]]:
+    """The median seconds of the first use, with an empty cache and with a filled one, and the parts of the second."""
     setup, use = USES[front]
     targets = "np.array([0, 1, 2, 0])" if pair.startswith("softmax") else f"np.ones((4, 3), np.{dtype})"
     code = f"{setup.format(pair=pair, dtype=dtype, targets=targets)}\n{TIMED.format(use=use)}"
-    cold, cached = [], []
+    cold, cached, apart = [], [], []
     for _ in range(RUNS):
         with tempfile.TemporaryDirectory() as folder:
             for times in (cold, cached):
                 times.append(float(process(code, {"COSTLAYER_CACHE": folder})))
-    return statistics.median(cold), statistics.median(cached)
+            if front == "array" and dtype == "float32":
+                said = process(APART.format(pair=pair, targets=targets), {"COSTLAYER_CACHE": folder})
+                apart.append([float(seconds) for seconds in said.split()])
+    parts = dict(zip(PARTS, map(statistics.median, zip(*apart, strict=True)), strict=False))
+    return statistics.median(cold), statistics.median(cached), parts
 
 
 if __name__ == "__main__":

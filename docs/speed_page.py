@@ -193,7 +193,8 @@ def precision_reading(cases: list[dict]) -> str:
     lines = []
     for pair, own in by_pair(cases).items():
         gains = (
-            f"{case['type']} {figure(case['seconds']['float32'] / case['seconds']['ours'])}"
+            f"{case['type']}{', mean,' if case.get('reduction') == 'mean' else ''} "
+            f"{figure(case['seconds']['float32'] / case['seconds']['ours'])}"
             for case in own
             if case["type"] != "float32"
         )
@@ -243,9 +244,11 @@ def breakdown_reading(cases: list[dict]) -> str:
             )
         else:
             most = figure(100 * seconds["empty"] / seconds["eager"])
+            own = figure(100 * (1 - (seconds["kernel"] + seconds["empty"]) / seconds["step"]))
             lines.append(
                 f"- {describe(case)}: of a step the kernel is {share['kernel']} %. A `torch.autograd.Function` that "
-                f"does nothing takes {share['empty']} %, which is {most} % of torch eager's whole step"
+                f"does nothing takes {share['empty']} %, which is {most} % of torch eager's whole step. The rest, "
+                f"{own} %, is costlayer's own Python"
             )
     return "\n".join(lines)
 
@@ -258,6 +261,14 @@ def startup_reading(cases: list[dict]) -> str:
             f"The first use of a pair includes the import of Numba, by itself {figure(imports['numba'])} s. Of the "
             f"{figure(imports['costlayer'])} s of `import costlayer` NumPy takes {figure(imports['numpy'])}."
         )
+    for case in cases:
+        if "parts" in case:
+            seconds = case["seconds"]
+            parts = ", ".join(f"{name} {figure(s)} s" for name, s in case["parts"].items())
+            lines.append(
+                f"Of a first use of {case['pair']} from the cache, {figure(seconds['cached'])} s: {parts}. "
+                f"Compiling it instead takes {figure(seconds['cold'] - seconds['cached'])} s more."
+            )
     return "\n\n".join(lines)
 
 

@@ -234,7 +234,7 @@ class _PointwiseProblem(_Problem):
 
     def refuse(self, bad):
         index = np.unravel_index(bad, self.example_shape)
-        return _bad_target(self.pair, self.original, tuple(map(int, index)))
+        return _bad_target(self.pair, self.original, tuple(map(int, index)), self.real)
 
     def restore(self, array):
         return array.reshape(self.example_shape)
@@ -510,8 +510,10 @@ def _no_distribution(index: tuple[int, ...], row: NDArray) -> InvalidValue:
     )
 
 
-def _bad_target(pair: Pair, y: NDArray, index: tuple[int, ...]) -> InvalidValue:
+def _bad_target(pair: Pair, y: NDArray, index: tuple[int, ...], real: np.dtype) -> InvalidValue:
     fix = "Write the two classes as −1 and 1." if pair.target.ends_only else ""
+    if float(y[index]) in pair.target:
+        fix = f"It is more than {real}, the type of z, can hold: convert z, or divide both."
     return InvalidValue(_at("y", index), f"{y[index]}", f"a target in {pair.target} for {pair}", fix)
 
 

@@ -40,7 +40,7 @@ def value_and_delta(
 ) -> tuple[Any, NDArray]:
     """The value and its exact gradient by the scores, in one pass; arguments and errors as for `value`.
 
-    Returns the value and δ, an array in the shape and type of `z`.
+    Returns the value and δ, an array in the shape and type of `z` (float32 for float16, float64 for integers).
 
     >>> import numpy as np
     >>> total, delta = value_and_delta("identity+mse", np.array([1.0, 3.0]), np.array([1.0, 1.0]))
@@ -54,7 +54,7 @@ def value_and_delta(
 def curvature(
     pair: str | Pair, z: ArrayLike, y: ArrayLike, weight: ArrayLike | None = None, reduction: Reduction = "none"
 ) -> NDArray:
-    """The second derivative of the value by each score (for row pairs the diagonal), in the shape and type of `z`.
+    """The second derivative of the value by each score (for row pairs the diagonal), in the shape and type of δ.
 
     Arguments and errors as for `value`; nothing is averaged unless a `reduction` asks for it.
 

@@ -647,7 +647,7 @@ def _by_engine(z: Any) -> bool:
     if type(z) in (Tensor, nn.Parameter) and z.is_cpu and z.dtype in _STORAGE and z.layout is torch.strided:
         return True
     global _said
-    if not _said and isinstance(z, Tensor) and z.is_floating_point() and z.device.type != "meta" and _is_dense(z):
+    if not _said and isinstance(z, Tensor) and z.dtype in _STORAGE and z.device.type != "meta" and _is_dense(z):
         _said = True
         warnings.warn(
             f"costlayer has no engine for {z.dtype} on {z.device}: torch's operations do the same, in several passes.",
@@ -669,8 +669,10 @@ def _dense(z: Any) -> Tensor:
         raise InvalidType("z", f"{type(z).__name__}", "a torch tensor of scores", "For NumPy arrays: costlayer.value.")
     if not _is_dense(z):
         raise InvalidType("z", f"a tensor of layout {z.layout}", "a dense one", "Convert it: z.to_dense().")
-    if not z.is_floating_point():
-        raise InvalidType("z", f"a tensor of {z.dtype}", "floating-point scores", "Convert it: z.float().")
+    if z.dtype not in _STORAGE:
+        raise InvalidType(
+            "z", f"a tensor of {z.dtype}", "floating-point scores of 16 bits or more", "Convert it: z.float()."
+        )
     return z
 
 
