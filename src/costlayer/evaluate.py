@@ -19,6 +19,9 @@ Weights, ignored targets, smoothing and reduction mean, in the order in which th
    what torch divides by (the number of examples not ignored; with class weights and class targets the sum of the class
    weights of those), "weighted_mean" divides it by the sum of all weights. δ is the gradient of what is returned, and
    for "none" of the sum.
+
+A plain mean or sum takes no memory but that of δ. Weights, class weights and ignored targets need a number per example,
+which for pointwise pairs is as much as the scores; smoothing and `pos_weight` as much again for the targets.
 """
 
 from __future__ import annotations
@@ -174,7 +177,7 @@ class _Problem(ABC):
         """
         own = None if weight is None else weights(weight, self.example_shape, self.real).reshape(-1)
         if self.kept is not None:
-            own = np.where(self.kept, 1 if own is None else own, 0)
+            own = self.kept.astype(self.real) if own is None else np.where(self.kept, own, self.real.type(0))
         both = own if self.counted is None else self.counted if own is None else own * self.counted
         self.total = both
         given = own if by_term else both
