@@ -12,7 +12,18 @@ from matplotlib.ticker import EngFormatter, LogLocator
 
 DOCS = Path(__file__).parent
 RESULTS = DOCS.parent / "benchmarks" / "results"
-MEASURED = ("pairs", "breakdown", "growth", "cores", "precision", "upstream", "others", "reproducible", "startup")
+MEASURED = (
+    "pairs",
+    "drop_in",
+    "breakdown",
+    "growth",
+    "cores",
+    "precision",
+    "upstream",
+    "others",
+    "reproducible",
+    "startup",
+)
 NAMES = {
     "ours": "costlayer",
     "numpy": "costlayer on NumPy arrays",
@@ -151,6 +162,19 @@ def pairs_reading(cases: list[dict]) -> str:
     return "\n\n".join(lines)
 
 
+def drop_in_reading(cases: list[dict]) -> str:
+    """How many of torch's classes a change of import makes faster or slower, by at least a tenth."""
+    lines = []
+    for size in ("small", "large"):
+        ratios = [case["seconds"]["eager"] / case["seconds"]["ours"] for case in cases if case["case"] == size]
+        faster, slower = sum(times > 1.1 for times in ratios), sum(times < 1 / 1.1 for times in ratios)
+        lines.append(
+            f"On {size} arrays {faster} of {len(ratios)} classes take less time than torch's, {slower} more, and the "
+            "others as much, within a tenth."
+        )
+    return "\n\n".join(lines)
+
+
 def growth_reading(cases: list[dict]) -> str:
     lines = []
     for pair, own in by_pair(cases).items():
@@ -281,6 +305,7 @@ def startup_reading(cases: list[dict]) -> str:
 
 READINGS = {
     "pairs": pairs_reading,
+    "drop_in": drop_in_reading,
     "breakdown": breakdown_reading,
     "growth": growth_reading,
     "cores": cores_reading,

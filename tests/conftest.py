@@ -3,7 +3,20 @@
 import numpy as np
 import pytest
 
+from costlayer import catalogue
+from costlayer.costs import COSTS
 from covering import PAIRS
+
+
+@pytest.fixture(autouse=True)
+def catalogue_as_it_was():
+    """A cost that a test registers goes with it."""
+    yield
+    for name in catalogue.OWN:
+        del COSTS[name]
+    if catalogue.OWN:
+        catalogue.OWN.clear()
+        catalogue._catalogue.cache_clear()
 
 
 @pytest.fixture(params=PAIRS, ids=str)

@@ -6,6 +6,7 @@ import importlib.util
 import math
 import pkgutil
 import re
+import sys
 from pathlib import Path
 
 import latex2mathml.converter
@@ -139,6 +140,19 @@ def test_examples_of_the_page_on_torch_run():
     tests = doctest.DocTestParser().get_doctest(page, names, "docs/torch.md", None, None)
     assert len(tests.examples) > 20
     assert not doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(tests).failed
+
+
+def test_examples_of_the_page_on_costs_of_ones_own_run(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    page = (DOCS / "own_cost.md").read_text(encoding="utf-8")
+    (tmp_path / "welsch.py").write_text(re.search(r"^```python\n(.*?)^```$", page, re.S | re.M)[1], encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    names = {"__name__": "__main__"}
+    test = doctest.DocTestParser().get_doctest(page, names, "docs/own_cost.md", None, None)
+    assert len(test.examples) > 10
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    assert not doctest.DocTestRunner(optionflags=flags).run(test).failed
+    del sys.modules["welsch"]
 
 
 def test_examples_are_found():

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from costlayer.formula import FUNCTIONS, indexed, latex, mentions, renamed, text
+from costlayer import formula
+from costlayer.formula import FUNCTIONS, evaluate, indexed, latex, mentions, renamed, text
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,29 @@ def test_printing(source, plain, tex):
 def test_what_a_name_stands_for_is_said_after_it():
     assert text("v - y", "v == tanh(z)") == "v − y,  v = tanh(z)"
     assert latex("v - y", "v == tanh(z)") == r"v - y,\quad v = \tanh\left(z\right)"
+
+
+@pytest.mark.parametrize(
+    ("source", "number"),
+    [
+        ("(v - y)**2/4", 1.0),
+        ("where(v > y, ln(y), ln(-y))", 0.0),  # of the side that holds alone
+        ("where(v <= y, 1, 2)*sign(-v)", -2.0),
+        ("max(v, y) + 10*min(v, y)", 13.0),
+        ("abs(-v) + exp(0) + tanh(0)", 4.0),
+        ("-y**2 + v*(y - v)/v", -3.0),
+    ],
+)
+def test_evaluating(source, number):
+    assert evaluate(source, v=3.0, y=1.0) == number
+
+
+def test_every_function_but_a_sum_has_a_number():
+    assert {*formula._NUMBERS, "sum", "where"} == set(FUNCTIONS)
+    with pytest.raises(ValueError, match="not in the notation"):
+        evaluate("sum(v, k)", v=1.0)
+    with pytest.raises(ValueError, match="'w' is not"):
+        evaluate("w + 1", v=1.0)
 
 
 def test_renaming_and_indexing():

@@ -21,6 +21,7 @@ LAYERS = [
     ["activations", "costs", "pairs"],
     ["catalogue"],
     ["engines"],
+    ["scores", "register"],
     ["evaluate"],
     ["numpy", "constant", "choose"],
     ["torch"],
@@ -115,5 +116,5 @@ def test_the_torch_front_does_not_load_torchs_compiler():
 
 
 def test_the_public_names():
-    calls = {"pair", "pairs", "value", "value_and_delta", "curvature", "predict", "constant", "choose"}
-    assert {*calls, "Activation", "Advice", "Cost", "Interval", "Pair"} <= set(vars(costlayer))
+    calls = {"pair", "pairs", "value", "value_and_delta", "curvature", "predict", "constant", "choose", "register"}
+    assert {*calls, "Activation", "Advice", "Cost", "Interval", "Pair", "Parameter"} <= set(vars(costlayer))

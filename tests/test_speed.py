@@ -113,6 +113,26 @@ def test_a_wrong_gradient_is_not_timed(monkeypatch):
         steps.agree({"ours": right, "eager": wrong}, z)
 
 
+def test_every_loss_class_can_be_timed(monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    drop_in = load(BENCHMARKS / "drop_in.py")
+    assert {"CrossEntropyLoss", "BCEWithLogitsLoss", "GaussianNLLLoss", "MultiLabelMarginLoss"} <= {*drop_in.NAMES}
+    for name in drop_in.NAMES:  # which also sees that the gradients agree
+        steps = drop_in.contestants(name, (6, 5) if name in drop_in.OF_ROWS else (30,))
+        assert list(steps) == ["ours", "eager"]
+
+
+def test_the_reading_of_loss_classes_counts_what_is_faster(speed):
+    cases = [{"case": size, "seconds": {"ours": 1.0, "eager": eager}} for size, eager in DROP_IN]
+    small, large = speed.drop_in_reading(cases).split("\n\n")
+    assert small.startswith("On small arrays 1 of 3 classes take less time than torch's, 1 more,")
+    assert large.startswith("On large arrays 2 of 3 classes take less time than torch's, 0 more,")
+
+
+DROP_IN = [("small", 2.0), ("small", 1.0), ("small", 0.5), ("large", 3.0), ("large", 1.2), ("large", 1.05)]
+
+
 def test_what_is_missing_is_said(capsys):
     steps = load(BENCHMARKS / "_speed.py")
     assert steps.attempt("Optax", lambda: importlib.import_module("no_such_library")) is None

@@ -14,3 +14,5 @@ from costlayer.pair import Activation as Activation
 from costlayer.pair import Cost as Cost
 from costlayer.pair import Interval as Interval
 from costlayer.pair import Pair as Pair
+from costlayer.pair import Parameter as Parameter
+from costlayer.register import register as register

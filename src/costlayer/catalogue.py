@@ -8,7 +8,7 @@ from functools import cache
 from costlayer.activations import ACTIVATIONS
 from costlayer.costs import COSTS
 from costlayer.errors import InvalidType, InvalidValue, SaturationWarning, nearest
-from costlayer.pair import Pair
+from costlayer.pair import Cost, Pair
 from costlayer.pairs import CLOSED_FORMS
 
 # Behind a sigmoid cross_entropy means the binary one; log_likelihood is the same cost by another name.
@@ -96,6 +96,16 @@ def read_pair(text: str) -> Pair:
                 "pairs", repr(entry), "a parameter as name=number", "For example: identity+huber:delta=2."
             ) from None
     return build(name.strip(), parameters)
+
+
+OWN: set[str] = set()  # the names of costs that are not costlayer's
+
+
+def add(cost: Cost) -> None:
+    """Take a cost of the user's into the catalogue, in place of one of his of that name."""
+    COSTS[cost.name] = cost
+    OWN.add(cost.name)
+    _catalogue.cache_clear()
 
 
 @cache

@@ -6,6 +6,13 @@ Shapes, here and in `costlayer.torch`:
   one); `y` of integers holds class indices, in the shape of `z` without that axis; `y` of floats holds probabilities,
   in the shape of `z`. The value of an example is that of its whole row.
 
+The scores of classes (softmax) may be altered before the cost sees them, in this order: `softcap` c gives c tanh(z/c),
+`temperature` T divides by T, `logit_adjustment` adds one number per class, such as τ times its log prior, or −∞ for a
+class that may not be predicted (a softcap makes −c of a score of −∞). `z_loss` λ adds λ (logsumexp)² of what the cost
+then sees to each example's value, and is weighted as that is. δ and curvature are by z as it came. Predictions know
+softcap and temperature only: the other two are for training. This is worked out beside the loop, in float64, some rows
+at a time.
+
 Weights, ignored targets, smoothing and reduction mean, in the order in which they apply:
 1. `ignore_index`: examples whose target is this number are left out before any arithmetic.
 2. `label_smoothing` ε: the target becomes (1 − ε) y + ε / K; with yes-or-no targets (1 − ε) y + ε / 2.
@@ -26,15 +33,17 @@ which for pointwise pairs is as much as the scores; smoothing and `pos_weight` a
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 
 from costlayer.engines import cpu, kernels
 from costlayer.errors import CostLayerError, InvalidType, InvalidValue, nearest
 from costlayer.pair import UNIT, Pair
+from costlayer.scores import Alteration, Options, alteration, check_classes, z_loss_terms
 
 if TYPE_CHECKING:  # a tenth of the time to import costlayer
     from numpy.typing import ArrayLike, NDArray
@@ -43,6 +52,7 @@ Reduction = Literal["mean", "sum", "none", "weighted_mean"]
 REDUCTIONS = ("mean", "sum", "none", "weighted_mean")
 EMPTY = ("error", "zero", "nan")
 NARROW = 128  # classes up to which rows are worked on together
+PART = 1 << 20  # scores that are altered at a time
 
 
 def check_options(reduction: str, empty: str, label_smoothing: float, ignore_index: int | None) -> None:
@@ -87,13 +97,16 @@ def evaluate(
     curvature: bool = False,
     threads: int | None = None,
     half: str | None = None,
+    **options: Unpack[Options],
 ) -> Evaluation:
     """Everything that the fronts offer, in one place; the module's docstring says what each argument does.
 
     `empty` says what the mean of no examples is: an "error", "zero", or "nan". `half`: the scores are the bits of
-    "bfloat16" or "float16", as uint16, and so is δ; for pairs with a margin and class indices alone.
+    "bfloat16" or "float16", as uint16, and so is δ; for pairs with a margin and class indices alone, and without the
+    options, which are those on the scores of classes: `temperature`, `softcap`, `logit_adjustment` and `z_loss`.
     """
     check_options(reduction, empty, label_smoothing, ignore_index)
+    altered = alteration(pair, **options)
     z = scores(z) if half is None else np.asarray(z)
     real = z.dtype if half is None else np.dtype(np.float32)
     given = pair, z, real, as_array("y", y), weight, class_weight, ignore_index, label_smoothing, pos_weight
@@ -118,7 +131,10 @@ def evaluate(
         "delta": np.empty(problem.z.shape, z.dtype) if delta else None,
         "curvature": np.empty(problem.z.shape, real) if curvature else None,
     }
-    total, bad = problem.run(half or real.name, scale, outputs, threads)
+    if altered is not None and isinstance(problem, _RowProblem):  # softmax pairs have rows
+        total, bad = _run_altered(problem, altered, 1.0 / divisor if divisor else 0.0, outputs, threads)
+    else:
+        total, bad = problem.run(half or real.name, scale, outputs, threads)
     if bad >= 0:
         raise problem.refuse(bad)
     if reduction == "none":
@@ -347,6 +363,17 @@ class _RowProblem(_Problem):
             bad = not_distributions(self.y, None if self.weight is None else self.weight != 0)
         return total, bad
 
+    def part(self, rows: slice) -> _RowProblem:
+        """Some of the rows as a problem of their own, in float64; NaN in rows that are left out does no harm."""
+        part = copy.copy(self)
+        part.z, part.real, part.examples = self.z[rows].astype(np.float64), np.dtype(np.float64), len(self.z[rows])
+        for name in ("label", "y", "weight", "total"):
+            given = getattr(self, name)
+            kind = np.int64 if name == "label" else np.float64
+            setattr(part, name, None if given is None else np.ascontiguousarray(given[rows], kind))
+        part.term_weights = None if self.term_weights is None else self.term_weights.astype(np.float64)
+        return part
+
     def refuse(self, bad):
         index = tuple(map(int, np.unravel_index(bad, self.example_shape)))
         if self.label is not None:
@@ -369,8 +396,62 @@ class _RowProblem(_Problem):
         return np.moveaxis(array.reshape(self.row_shape), -1, self.axis)
 
 
-def predict_and_gain(pair: Pair, z: NDArray, with_gain: bool = True) -> tuple[NDArray, NDArray | None]:
-    """φ(z) and, for pointwise activations, φ'(z)."""
+def _run_altered(
+    problem: _RowProblem, altered: Alteration, scale: float, outputs: dict[str, NDArray | None], threads: int | None
+) -> tuple[float, int]:
+    """`problem.run` of scores that are altered first, in float64 and some rows at a time."""
+    rows, classes = problem.z.shape
+    check_classes(altered.adjustment, classes)
+    step, total = max(1, PART // classes), 0.0
+    value, delta, curvature = outputs.values()
+    for start in range(0, rows, step):
+        with np.errstate(all="ignore"):
+            part = problem.part(slice(start, start + step))
+            part.z, gain, bend = altered.scores(part.z)
+            found = {
+                "value": None if value is None else np.empty(part.examples),
+                "delta": None if delta is curvature is None else np.empty_like(part.z),
+                "curvature": None if curvature is None else np.empty_like(part.z),
+            }
+            partial, bad = part.run("float64", np.float64(scale), found, threads)
+            if bad >= 0:
+                return total, start + bad
+            if altered.z_loss:
+                partial += _add_z_loss(part, altered.z_loss, scale, found)
+            total += partial
+            if value is not None:
+                value[start : start + step] = found["value"]
+            if found["delta"] is not None:
+                slope, curve = altered.by_scores(gain, bend, found["delta"], found["curvature"])
+                if delta is not None:
+                    delta[start : start + step] = slope
+                if curvature is not None:
+                    curvature[start : start + step] = curve
+    return total, -1
+
+
+def _add_z_loss(part: _RowProblem, z_loss: float, scale: float, outputs: dict[str, NDArray | None]) -> float:
+    """Add to what a loop found of some rows, which are in float64; returns the sum of what is added to their values."""
+    square, slope, curve = z_loss_terms(part.z, outputs["curvature"] is not None)
+    weight = z_loss * (np.ones(part.examples) if part.total is None else part.total)
+    kept = weight > 0.0
+    own = np.where(kept, weight * square, 0.0)
+    for found, term in ((outputs["delta"], slope), (outputs["curvature"], curve)):
+        if found is not None and term is not None:
+            found += np.where(kept[:, None], term * (weight * scale)[:, None], 0.0)
+    if outputs["value"] is not None:
+        outputs["value"] += own
+    return float(own.sum())
+
+
+def predict_and_gain(
+    pair: Pair, z: NDArray, with_gain: bool = True, **options: Unpack[Options]
+) -> tuple[NDArray, NDArray | None]:
+    """φ(z) and, for pointwise activations, φ'(z). Of the options predictions know `softcap` and `temperature`."""
+    if (altered := alteration(pair, **options)) is not None:
+        class_axis(pair, z)
+        v, _ = predict_and_gain(pair, altered.scores(z.astype(np.float64))[0], with_gain=False)
+        return v.astype(z.dtype), None
     if pair.row:
         axis = class_axis(pair, z)
         rows = np.moveaxis(z, axis, -1)
@@ -486,7 +567,7 @@ def check_targets(pair: Pair, y: NDArray, kept: NDArray) -> None:
     good = (y == low) | (y == high) if pair.target.ends_only else (y >= low) & (y <= high)
     wrong = ~good & kept.reshape(kept.shape + (1,) * (y.ndim - 1))
     if wrong.any():
-        raise _bad_target(pair, y, tuple(int(i) for i in np.argwhere(wrong)[0]))
+        raise _bad_target(pair, y, tuple(int(i) for i in np.argwhere(wrong)[0]), y.dtype)
 
 
 def check_distributions(y: NDArray, kept: NDArray) -> None:

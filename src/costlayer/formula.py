@@ -8,7 +8,10 @@ Notation: `+ - * / **`, comparisons, indices `z[j]`, and the functions of `FUNCT
 """
 
 import ast
+import operator
 from abc import ABC, abstractmethod
+
+import numpy as np
 
 FUNCTIONS = ("abs", "exp", "ln", "max", "min", "sign", "sum", "tanh", "where")
 _GREEK = {"alpha": "α", "beta": "β", "epsilon": "ε", "gamma": "γ"}
@@ -21,6 +24,28 @@ _COMPARE = {
     ast.Eq: ("=", "="),
     ast.NotEq: ("≠", r"\ne"),
 }
+_NUMBERS = {
+    "abs": abs,
+    "exp": np.exp,
+    "ln": np.log,
+    "max": max,
+    "min": min,
+    "sign": np.sign,
+    "tanh": np.tanh,
+}
+_OPERATORS = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
 _SUM, _SIGMA, _PRODUCT, _SIGN, _POWER, _ATOM = range(6)  # how tightly an expression binds
 
 
@@ -32,6 +57,39 @@ def text(source: str, given: str = "") -> str:
 def latex(source: str, given: str = "") -> str:
     """The formula as LaTeX, without dollar signs; `given` as for `text`."""
     return _join(_Latex(), source, given, r",\quad ")
+
+
+def evaluate(source: str, **names: float) -> float:
+    """The number that a formula without sums gives, in float64.
+
+    >>> float(evaluate("where(v > y, (v - y)**2, ln(y))", v=3.0, y=1.0))
+    4.0
+    """
+    given = {name: np.float64(value) for name, value in names.items()}
+
+    def number(node: ast.expr) -> float:
+        match node:
+            case ast.Constant(int() | float() as value):
+                return np.float64(value)
+            case ast.Name(name) if name in given:
+                return given[name]
+            case ast.UnaryOp(ast.USub(), operand):
+                return -number(operand)
+            case ast.BinOp(left, sign, right) if type(sign) in _OPERATORS:
+                return _OPERATORS[type(sign)](number(left), number(right))
+            case ast.Compare(left, [sign], [right]) if type(sign) in _OPERATORS:
+                return _OPERATORS[type(sign)](number(left), number(right))
+            case ast.Call(ast.Name("where"), [condition, a, b]):  # of the side that holds, as the other may be nothing
+                return number(a if number(condition) else b)
+            case ast.Call(ast.Name(name), arguments) if name in _NUMBERS:
+                return _NUMBERS[name](*map(number, arguments))
+        raise _unread(node)
+
+    return number(ast.parse(source, mode="eval").body)
+
+
+def _unread(node: ast.expr) -> ValueError:
+    return ValueError(f"{ast.unparse(node)!r} is not in the notation of formulas: + - * / **, {', '.join(FUNCTIONS)}")
 
 
 def mentions(source: str, name: str) -> bool:
@@ -112,9 +170,7 @@ class _Style(ABC):
                 return f"{sides[0]} {_COMPARE[type(operator)][self.column]} {sides[1]}", _SUM
             case ast.Call(ast.Name(name), arguments) if name in FUNCTIONS:
                 return self.call(name, arguments)
-        raise ValueError(
-            f"{ast.unparse(node)!r} is not in the notation of formulas: + - * / **, {', '.join(FUNCTIONS)}"
-        )
+        raise _unread(node)
 
     def wrapped(self, node: ast.expr, least: int, sign: bool = False) -> str:
         """The expression, in brackets if it binds less tightly than its place needs or starts with a sign."""

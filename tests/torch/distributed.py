@@ -10,7 +10,7 @@ from torch import nn
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
-from costlayer.torch import CostLayer
+from costlayer.torch import CostLayer, CrossEntropyLoss
 
 CLASSES, WIDTH, SIZES = 5, 4, (3, 8)  # examples of each process: unequal, and some are ignored
 
@@ -43,6 +43,10 @@ def work(rank, way, path):
     found = network.weight.grad
     found = found.full_tensor() if way != "DDP" else found
     torch.testing.assert_close(found, whole())
+    network.zero_grad()  # the same by torch's name, with a count of one's own
+    (CrossEntropyLoss(reduction="sum")(model(x), y) / count * 2).backward()
+    again = network.weight.grad
+    torch.testing.assert_close(again.full_tensor() if way != "DDP" else again, found)
     dist.destroy_process_group()
 
 

@@ -21,4 +21,6 @@ GAMMA = Cost(
     limits="Grows without bound as v → 0.",
     reference="McCullagh and Nelder (1989), Generalized linear models, chapter 8",
     elicits_mean=True,
+    convex=False,
+    steady=False,
 )

@@ -143,11 +143,11 @@ class _Rewrite(ast.NodeTransformer):
         return node
 
 
-def _tree(function: Callable) -> ast.FunctionDef:
-    """The syntax of a function, from the file it was imported from."""
+def syntax(function: Callable) -> ast.FunctionDef:
+    """The syntax of a function, as its file has it now."""
     try:
         source = textwrap.dedent(inspect.getsource(function))
-        tree = next(node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
+        return next(node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
     except (OSError, TypeError, SyntaxError, StopIteration) as error:
         raise InvalidValue(
             "formula",
@@ -155,9 +155,14 @@ def _tree(function: Callable) -> ast.FunctionDef:
             "a function written in a file",
             "Move it into a module: every engine is made from its source.",
         ) from error
+
+
+def _tree(function: Callable) -> ast.FunctionDef:
+    """The syntax of a function, from the file it was imported from."""
+    found = syntax(function)
     space: dict = {}
-    exec(compile(ast.Module([tree], []), "<source>", "exec"), dict(function.__globals__), space)
-    now, then = space[tree.name].__code__, function.__code__
+    exec(compile(ast.Module([found], []), "<source>", "exec"), dict(function.__globals__), space)
+    now, then = space[found.name].__code__, function.__code__
     if (now.co_code, now.co_consts, now.co_names) != (then.co_code, then.co_consts, then.co_names):
         raise InvalidValue(
             "formula",
@@ -165,4 +170,4 @@ def _tree(function: Callable) -> ast.FunctionDef:
             "the source of the function that is running",
             "Start Python again.",
         )
-    return tree
+    return found

@@ -8,6 +8,7 @@ except ImportError as error:
     raise MissingExtra("torch", "torch") from error
 
 from costlayer.torch import functional as functional
+from costlayer.torch.distillation import DistillationLoss
 from costlayer.torch.layer import CostLayer
 from costlayer.torch.losses import (
     BCELoss,
@@ -33,6 +34,7 @@ __all__ = [
     "BCEWithLogitsLoss",
     "CostLayer",
     "CrossEntropyLoss",
+    "DistillationLoss",
     "GaussianNLLLoss",
     "HingeEmbeddingLoss",
     "HuberLoss",

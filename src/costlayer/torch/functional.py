@@ -8,6 +8,7 @@ gradients by targets) torch's own function answers, with its own errors. docs/to
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -213,8 +214,11 @@ def soft_margin_loss(input: Tensor, target: Tensor, size_average=None, reduce=No
     """
     reduction = _reduction(size_average, reduce, reduction)
     torchs = lambda: F.soft_margin_loss(input, target, reduction=reduction)  # noqa: E731
-    if not _plain(input, target) or torch.compiler.is_compiling() or _transformed() or not (target.abs() == 1).all():
+    if not _plain(input, target) or input.shape != target.shape or input.dtype != target.dtype:
         return torchs()
+    hidden = torch.compiler.is_compiling() or _transformed() or input.is_meta  # nobody can look at targets there
+    if hidden or not (target.abs() == 1).all():  # of any target it is the margin that counts
+        input, target = input * target, torch.ones_like(input)
     return _pointwise("identity+logistic", input, target, torchs, reduction)
 
 
@@ -239,16 +243,34 @@ def multilabel_soft_margin_loss(
 
 
 _REDUCTIONS = ("none", "mean", "sum")
-_layers: dict[tuple, CostLayer] = {}  # by what they are made of
+_layers = ModuleType("layers")  # as a module's attribute a graph that is compiled finds what was made meanwhile
+_names: dict[tuple, str] = {}  # of the layers there, by what they are made of
 
 
 def _layer(pair: str, reduction: str, options: dict[str, Any]) -> CostLayer | None:
-    """The layer of a pair and its options; None if there can be none, or none can be made in the midst of compiling."""
+    """The layer of a pair and its options; None if there can be none."""
+    name = _made(pair, reduction, options)
+    return getattr(_layers, name) if name else None
+
+
+def _made(pair: str, reduction: str, options: dict[str, Any]) -> str:
+    """The name of such a layer among the layers, once it is made; empty if none can be."""
     key = (pair, reduction, *options.items())
-    found = _layers.get(key)
-    if found is None and not torch.compiler.is_compiling():
-        found = _layers[key] = CostLayer(pair, reduction=reduction, empty="nan", **options)  # type: ignore
-    return found
+    name = _names.get(key)
+    if name is None:
+        try:
+            made = CostLayer(pair, reduction=reduction, empty="nan", **options)  # type: ignore
+        except (CostLayerError, TypeError, ValueError):
+            return ""
+        name = f"layer_{len(_names)}"
+        setattr(_layers, name, made)
+        _names[key] = name
+    return name
+
+
+# Compilers of graphs call it and take its answer, where tracing it would lead them through the reading of formulas. By
+# `torch.compiler.assume_constant_result`, which sets this, but imports the compiler at once.
+_made._dynamo_marked_constant = True  # type: ignore
 
 
 def _reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:

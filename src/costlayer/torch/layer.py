@@ -7,6 +7,7 @@ import ctypes
 import sys
 import warnings
 import weakref
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from costlayer.constant import constant
 from costlayer.engines import cpu
 from costlayer.errors import InvalidType, InvalidValue, UnfusedWarning, UnsupportedDerivative
 from costlayer.pair import Pair
+from costlayer.scores import Options, alteration, check_classes
 from costlayer.torch import operations
 
 _STORAGE = {
@@ -45,6 +47,7 @@ class CostLayer(nn.Module):
         ignore_index: examples with this target are left out.
         label_smoothing: ε in [0, 1).
         pos_weight: how much the yes of yes-or-no targets counts, a number or one per score of an example.
+        temperature, softcap, logit_adjustment, z_loss: how the scores of classes are altered before the cost.
         empty: what the mean of no examples is: "zero" (adds nothing to training), "nan" as in torch, or an "error".
         parameters: of the activation and the cost, such as `delta` of huber.
 
@@ -69,6 +72,7 @@ class CostLayer(nn.Module):
 
     class_weight: Tensor | None
     pos_weight: Tensor | None
+    logit_adjustment: Tensor | None
 
     def __init__(
         self,
@@ -79,6 +83,10 @@ class CostLayer(nn.Module):
         ignore_index: int | None = None,
         label_smoothing: float = 0.0,
         pos_weight: Tensor | float | None = None,
+        temperature: float = 1.0,
+        softcap: float | None = None,
+        logit_adjustment: Tensor | None = None,
+        z_loss: float = 0.0,
         empty: str = "zero",
         **parameters: float,
     ) -> None:
@@ -87,7 +95,12 @@ class CostLayer(nn.Module):
         front.check_options(reduction, empty, label_smoothing, ignore_index)
         self.reduction, self.ignore_index = reduction, ignore_index
         self.label_smoothing, self.empty = label_smoothing, empty
-        for name, given in (("class_weight", class_weight), ("pos_weight", pos_weight)):
+        self.temperature, self.softcap, self.z_loss = temperature, softcap, z_loss
+        for name, given in (
+            ("class_weight", class_weight),
+            ("pos_weight", pos_weight),
+            ("logit_adjustment", logit_adjustment),
+        ):
             _refuse_gradient(given, name)
             try:
                 weights = None if given is None else torch.as_tensor(given)
@@ -98,15 +111,27 @@ class CostLayer(nn.Module):
             front.positive_weights(
                 self.pair, _array(self.pos_weight, "pos_weight"), self.pos_weight.shape, np.dtype(float)
             )
-        self._formulas = operations.program(self.pair)
+        alteration(self.pair, **self._options())  # refuses what is none
+        self._formulas = self._program()
+        self._tanh = None if softcap is None else operations.tanh()  # now, as a graph that is compiled cannot make it
         self._plans: dict[tuple[str, str], tuple] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_plans": {}, "_formulas": None}  # compiled code stays where it is
+        return {
+            **super().__getstate__(),
+            "_plans": {},
+            "_formulas": None,
+            "_tanh": None,
+        }  # compiled code stays where it is
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._formulas = operations.program(self.pair)
+        self._formulas = self._program()
+        self._tanh = None if self.softcap is None else operations.tanh()
+
+    def _program(self) -> SimpleNamespace:
+        """The formulas, over tensors."""
+        return operations.program(self.pair)
 
     def forward(self, z: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         """The reduced cost of scores `z` under targets `y`."""
@@ -125,6 +150,10 @@ class CostLayer(nn.Module):
             and self._buffers["pos_weight"] is None
             and self.ignore_index is None
             and not self.label_smoothing
+            and self.temperature == 1.0
+            and self.softcap is None
+            and self._buffers["logit_adjustment"] is None
+            and not self.z_loss
             and not (pair.row and not (pair.closed and pair.closed.margin))
         )
 
@@ -168,8 +197,15 @@ class CostLayer(nn.Module):
         if parts is not None:
             kept, factor = kept & (parts != 0), parts if factor is None else factor * parts
         scores = torch.where(kept if axis is None else kept.unsqueeze(axis), z, 0.0)  # nothing of what is left out
+        scores = self._altered(scores, axis)
         values = operations.cost(self._formulas, pair, scores, y, axis)
-        values = torch.where(kept, values if factor is None else values * factor, 0.0)
+        values = values if factor is None else values * factor
+        if self.z_loss and axis is not None:
+            beside = self.z_loss * torch.logsumexp(scores, axis).square()
+            for share in (own, counted):
+                beside = beside if share is None else beside * share
+            values = values + beside
+        values = torch.where(kept, values, 0.0)
         if self.reduction == "none":
             return values
         if self.reduction == "sum":
@@ -177,6 +213,27 @@ class CostLayer(nn.Module):
         count = self._denominator(present, counted, own, values)
         mean = values.sum() / count
         return mean if self.empty == "nan" else torch.where(count == 0, 0.0, mean)
+
+    def _options(self) -> Options:
+        """Those on the scores of classes, as `costlayer.scores` takes them."""
+        given = None if self.logit_adjustment is None else _array(self.logit_adjustment, "logit_adjustment")
+        return {
+            "temperature": self.temperature,
+            "softcap": self.softcap,
+            "logit_adjustment": given,
+            "z_loss": self.z_loss,
+        }
+
+    def _altered(self, z: Tensor, axis: int | None, predicting: bool = False) -> Tensor:
+        """The scores of classes as the cost sees them, or the prediction."""
+        if self.softcap is not None:
+            z = operations.capped(self._tanh or operations.tanh(), z, self.softcap)
+        if self.temperature != 1.0:
+            z = z / self.temperature
+        if self.logit_adjustment is not None and axis is not None and not predicting:
+            check_classes(self.logit_adjustment, z.shape[axis])
+            z = z + self.logit_adjustment.to(z).reshape(-1, *(1,) * (z.ndim - axis - 1))
+        return z
 
     def _kind(self, z: Tensor, y: Tensor) -> tuple[int | None, bool, torch.Size]:
         """The axis of the classes, whether targets are class indices, and the shape of the examples."""
@@ -334,11 +391,20 @@ class CostLayer(nn.Module):
             bool(closed and closed.margin)
             and labelled
             and not self.label_smoothing
+            and alteration(self.pair, **self._options()) is None
             and (z.dtype is torch.bfloat16 or self.reduction in ("none", "sum"))
         )
 
     def predict(self, z: Tensor) -> Tensor:
-        """The predictions `φ(z)`, in the shape of `z`; their gradient is known to autograd."""
+        """The predictions `φ(z)`, in the shape of `z`; their gradient is known to autograd.
+
+        Softcap and temperature count; the logit adjustment is for training alone.
+        """
+        if self.softcap is not None or self.temperature != 1.0:
+            plain = self._with(reduction=self.reduction)
+            plain.softcap, plain.temperature = None, 1.0
+            wide = z.double() if _dense(z).is_cpu else z  # as costlayer.predict: exp(s) has the digits that s has
+            return plain.predict(self._altered(wide, None, predicting=True)).to(z.dtype)
         if torch.compiler.is_compiling() or _transformed() or not _by_engine(z):
             z = _dense(z)
             if z.dtype in _HALVES:
@@ -351,13 +417,15 @@ class CostLayer(nn.Module):
     def constant(self, y: Tensor, weight: Tensor | None = None, classes: int | None = None) -> Tensor:
         """The constant score with the least cost, as `costlayer.constant` finds it: the right initial bias.
 
-        Ignored targets, class weights and label smoothing count as they do in training.
+        Ignored targets, class weights, label smoothing and the options on scores count as they do in training.
 
         >>> layer = CostLayer("softmax+cross_entropy", class_weight=torch.tensor([1.0, 3.0]))
         >>> torch.softmax(layer.constant(torch.tensor([0, 1])), 0)
         tensor([0.2500, 0.7500])
         """
         targets, given = _array(y, "y"), None if weight is None else _array(weight, "weight")
+        if classes is None and self.logit_adjustment is not None:
+            classes = len(self.logit_adjustment)
         weighted = self.class_weight is not None or self.pos_weight is not None
         if self.ignore_index is not None or weighted or self.label_smoothing:
             if targets.ndim == 2 and not self.pair.row:
@@ -366,7 +434,11 @@ class CostLayer(nn.Module):
                 parts = zip(columns, each, strict=True)
                 return torch.stack([self._with(pos_weight=yes).constant(column, weight) for column, yes in parts])
             targets, given, classes = self._as_trained_on(targets, given, classes)
-        return torch.as_tensor(constant(self.pair, targets, given, classes), dtype=torch.get_default_dtype())
+        found = constant(self.pair, targets, given, classes)
+        if (altered := alteration(self.pair, **self._options())) is not None:
+            check_classes(self.logit_adjustment, np.size(found))
+            found = altered.raw(np.asarray(found))
+        return torch.as_tensor(found, dtype=torch.get_default_dtype())
 
     def _as_trained_on(self, y: np.ndarray, weight: np.ndarray | None, classes: int | None):
         """Targets and weights that have the layer's own options in them, in the order of `costlayer.evaluate`."""
@@ -413,6 +485,13 @@ class CostLayer(nn.Module):
             shown += [f"pos_weight={self.pos_weight.tolist() if few else f'<{self.pos_weight.numel()} scores>'}"]
         shown += [f"ignore_index={self.ignore_index}"] if self.ignore_index is not None else []
         shown += [f"label_smoothing={self.label_smoothing:g}"] if self.label_smoothing else []
+        shown += [f"temperature={self.temperature:g}"] if self.temperature != 1.0 else []
+        shown += [f"softcap={self.softcap:g}"] if self.softcap is not None else []
+        if self.logit_adjustment is not None:
+            few = self.logit_adjustment.numel() <= 8
+            given = self.logit_adjustment
+            shown += [f"logit_adjustment={given.tolist() if few else f'<{given.numel()} classes>'}"]
+        shown += [f"z_loss={self.z_loss:g}"] if self.z_loss else []
         shown += [f"empty={self.empty!r}"] if self.empty != "zero" else []
         return ", ".join(shown)
 
@@ -433,6 +512,7 @@ class CostLayer(nn.Module):
             delta=delta,
             threads=torch.get_num_threads(),
             half=half,
+            **self._options(),
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from costlayer.catalogue import build
 from costlayer.engines import reference
 from costlayer.errors import UnsupportedDerivative
 from costlayer.pair import Pair
@@ -59,6 +60,17 @@ WORDS = {
 def program(pair: Pair) -> SimpleNamespace:
     """The formulas of a pair over tensors."""
     return reference.bind(pair, WORDS)
+
+
+@cache
+def tanh() -> SimpleNamespace:
+    """tanh over tensors, by the activation's own formula."""
+    return program(build("tanh+mse", {}))
+
+
+def capped(formulas: SimpleNamespace, z: Tensor, softcap: float) -> Tensor:
+    """softcap · tanh(z / softcap): φ of tanh, whose gain keeps its digits where 1 − tanh² has none."""
+    return softcap * activated(formulas, z / softcap, ())
 
 
 class _Form:
@@ -120,6 +132,8 @@ def _difference(a: Tensor, b: Tensor) -> Tensor:
 def _evaluate(z: Tensor, y: Tensor, form: _Form) -> tuple[Tensor, Tensor]:
     """The cost of each example, and δ."""
     formulas, values, axis = form.formulas, form.values, form.axis
+    if hasattr(formulas, "rows"):
+        return formulas.rows(z, y, axis)
     if axis is None:
         value, delta, _ = formulas.terms(z, y, *values)
         return value, delta
@@ -145,6 +159,8 @@ def _evaluate(z: Tensor, y: Tensor, form: _Form) -> tuple[Tensor, Tensor]:
 def _along(z: Tensor, y: Tensor, u: Tensor, form: _Form) -> Tensor:
     """How δ changes along u: the product of the Hessian, which is symmetric, and u."""
     formulas, values, axis = form.formulas, form.values, form.axis
+    if hasattr(formulas, "rows"):
+        return formulas.rows_along(z, u, axis)
     if axis is None:
         return formulas.terms(z, y, *values)[2] * u
     if not y.is_floating_point():
@@ -233,11 +249,16 @@ def predict(formulas: SimpleNamespace, pair: Pair, z: Tensor) -> Tensor:
     """φ(z), with what autograd needs for its derivative."""
     if pair.row:
         return torch.softmax(z, min(1, z.ndim - 1))
+    return activated(formulas, z, pair.activation_values)
+
+
+def activated(formulas: SimpleNamespace, z: Tensor, values: tuple) -> Tensor:
+    """A pointwise activation, differentiable twice."""
     if torch.compiler.is_compiling():
         with torch.no_grad():
-            v, gain, _ = formulas.activation(z, *pair.activation_values)
+            v, gain, _ = formulas.activation(z, *values)
         return _with_slope(v, z, gain)
-    return _Prediction.apply(z, _Form(formulas, pair.activation_values), 0)  # type: ignore
+    return _Prediction.apply(z, _Form(formulas, values), 0)  # type: ignore
 
 
 class _Prediction(torch.autograd.Function):
