@@ -89,14 +89,15 @@ def measure(jobs: int = 0, thin: int = 1, only: list[str] | None = None) -> dict
     import costlayer as cl
     from costlayer.engines.cpu import available_cores
 
-    work = [("pair", str(pair), kind) for kind in KINDS for pair in cl.pairs()]
-    work += [("bitwise", str(pair), kind) for kind in KINDS for pair in cl.pairs()]
+    pairs = [pair for pair in cl.pairs() if not pair.two]  # the others: tests/engines/test_two_scores.py
+    work = [("pair", str(pair), kind) for kind in KINDS for pair in pairs]
+    work += [("bitwise", str(pair), kind) for kind in KINDS for pair in pairs]
     work += [
         ("classes", name, kind) for kind in ("float64", "float32") for name in ("costlayer", *OTHERS) if available(name)
     ]
     work += [("scalar", str(index), "float32") for index in range(len(functions()))]
     work += [("words", name, kind) for name in ("exp", "expm1", "log", "log1p", "tanh") for kind in KINDS]
-    work += [("reference", str(pair), "float64") for pair in cl.pairs()]
+    work += [("reference", str(pair), "float64") for pair in pairs]
     work += [("curves", name, "float32") for name in ("sigmoid+cross_entropy", "softmax+cross_entropy")]
     if only:
         by_pair = ("pair", "bitwise", "reference")
@@ -127,7 +128,7 @@ def measure(jobs: int = 0, thin: int = 1, only: list[str] | None = None) -> dict
         "scalar": {result["name"]: result for result in (found["scalar"][n, k] for s, n, k in work if s == "scalar")},
         "words": _by_kind(found["words"], work, "words"),
         "reference": _by_kind(found["reference"], work, "reference").get("float64", {}),
-        "limits": [entry for pair in cl.pairs() if not only or str(pair) in only for entry in limits(pair)],
+        "limits": [entry for pair in pairs if not only or str(pair) in only for entry in limits(pair)],
         "curves": _by_kind(found["curves"], work, "curves").get("float32", {}),
     }
 

@@ -172,8 +172,10 @@ def target(pair: cl.Pair) -> str:
 def catalogue() -> str:
     lines = table("pair", "v in", "y in", "value", "δ", "gradient")
     for pair in cl.pairs():
-        value, slope = (code(text.split(",  ")[0]) for text in (pair.formula, pair.derivative))
-        lines.append(cells(anchor(pair.name), str(pair.range), target(pair), value, slope, behaviour(pair)))
+        formulas = pair.formula, pair.derivative, *([pair.second_derivative] if pair.two else [])
+        value, *slopes = (code(text.split(",  ")[0]) for text in formulas)
+        ranges = f"{pair.range}, {pair.second_range}" if pair.two else str(pair.range)
+        lines.append(cells(anchor(pair.name), ranges, target(pair), value, " and ".join(slopes), behaviour(pair)))
     return "\n".join(lines)
 
 
@@ -185,9 +187,9 @@ def refused() -> str:
             try:
                 build(f"{activation}+{cost}", {})
             except InvalidValue as error:
-                if COSTS[cost].rows_only:
-                    continue
-                given = error.got.split(" gives v in ")[1].removesuffix(" only")
+                if COSTS[cost].rows_only or bool(ACTIVATIONS[activation].parts) != bool(COSTS[cost].second_domain):
+                    continue  # one score, or two: the page says so
+                given = error.got.split(" gives ")[1].removeprefix("v in ").removesuffix(" only")
                 groups.setdefault((cost, error.expected, error.fix), []).append(f"{activation} {given}")
     lines = table("cost", "refused behind (where v lies)", "needs", "instead")
     for (cost, expected, fix), behind in groups.items():
@@ -201,7 +203,7 @@ def sections() -> str:
 
 def section(pair: cl.Pair) -> str:
     facts = {
-        "Prediction": f"v in {pair.range}",
+        "Prediction": pair.predictions,
         "Target": target(pair) if pair.row else f"y in {pair.target}",
         "Parameters": ", ".join(
             f"{name} = {number(value)} ({parameter.meaning.rstrip('.')})"
@@ -218,14 +220,19 @@ def section(pair: cl.Pair) -> str:
     listed = "\n".join(f"- {title}: {text}" for title, text in facts.items() if text)
     sums = "\n\n".join(
         f"```math\n{left} = {right}\n```"
-        for left, right in ((r"\ell", pair.formula_latex), (slope(pair), pair.derivative_latex))
+        for left, right in (
+            (r"\ell", pair.formula_latex),
+            (slope(pair), pair.derivative_latex),
+            (r"\delta_{1}", pair.second_derivative_latex),
+        )
+        if right
     )
     picture = f"![Value and δ of {pair.name} along its score]({small(pair).relative_to(DOCS).as_posix()})"
     return f"### {pair.name}\n\n{pair.summary}\n\n{sums}\n\n{picture}\n\n{listed}"
 
 
 def slope(pair: cl.Pair) -> str:
-    return r"\delta_{j}" if pair.row else r"\delta"
+    return r"\delta_{j}" if pair.row else r"\delta_{0}" if pair.two else r"\delta"
 
 
 if __name__ == "__main__":

@@ -108,6 +108,66 @@ def composed(pair: Pair, z, y, v, dtype):
     return value, gain * slope, gain * gain * curve + turn * slope
 
 
+def two_points(pair: Pair):
+    """Both scores, and a target: a location and a scale, or two shapes."""
+    if not pair.cost.of_error:
+        return truth.SHAPES
+    return [(z, y) for z, y in truth.TWO_SCORES if pair.cost.name != "laplace" or z[0] != y]  # but for the kink
+
+
+def check_two(pair: Pair, z, y: float, found, dtype, ulps=8) -> None:
+    """Value, δ of both scores, and the second derivatives: all three, or the two by one score alone."""
+    with mp.workdps(truth.two_digits(pair, z)):
+        right = truth.two_scores(pair, z, y)
+        scales = (spread_sizes if pair.cost.of_error else shape_sizes)(pair, z, mp.mpf(y), right)
+        names = ("value", "δ_0", "δ_1", "curvature_00", "curvature_01", "curvature_11")
+        wanted = [i for i in range(6) if len(found) == 6 or i != 4]
+        for got, i in zip(found, wanted, strict=True):
+            truth.close(got, right[i], scales[i], dtype, ulps, f"{names[i]} at z = {z}, y = {y}")
+
+
+def gains(pair: Pair, z):
+    """How fast the logarithms of both predictions grow with their scores, and the predictions."""
+    predictions = list(truth.predict_two(pair, [mp.mpf(score) for score in z]).values())
+    each = zip(pair.activation.parts, z, predictions, strict=True)
+    return [truth.formula(part.gain, z=mp.mpf(score)) / v for part, score, v in each], predictions
+
+
+def spread_sizes(pair: Pair, z, y, right):
+    """What a cost of a location and a scale adds up: its slope by ln s is a difference of terms as large as 1, or for
+    crps, which is in units of y, as s; and its tails are an exponential of w²."""
+    (_, slope), (_, s) = gains(pair, z)
+    _, by_v, _, by_v_v, _, _ = map(abs, right)
+    error = abs(mp.mpf(z[0]) - y)
+    in_units = pair.cost.name == "crps"
+    whole, tail = (s, 1 + (error / s) ** 2) if in_units else (1, 1)
+    bend = by_v_v * tail + (0 if in_units else by_v / max(error, s))
+    return (
+        error + s if in_units else abs(truth.ln(s)) + abs(right[0]) + 1,
+        by_v + error * by_v_v,
+        slope * (whole + error * by_v),
+        bend,
+        slope * (by_v + error * bend),
+        slope**2 * (whole + error * by_v + error**2 * bend),
+    )
+
+
+def shape_sizes(pair: Pair, z, y, right):
+    """What the cost of two shapes adds up: how far their mean is from y, as often as they are large, and what is left
+    of ln Γ; where that mean is rounded, its logarithm is."""
+    (slope_a, slope_b), (a, b) = gains(pair, z)
+    m, k = a / (a + b), b / (a + b)
+    by_a, by_b = a * (abs(truth.ln(m / y)) + k) + 1, b * (abs(truth.ln(k / (1 - y))) + m) + 1
+    return (
+        by_a + by_b + abs(truth.ln(y)) + abs(truth.ln(1 - y)) + abs(truth.ln(min(a, b))),
+        slope_a * by_a,
+        slope_b * by_b,
+        slope_a**2 * by_a,
+        slope_a * slope_b * (min(a, b) + min(m, k)),
+        slope_b**2 * by_b,
+    )
+
+
 def check_row(pair: Pair, z, y, value, delta, curvature, dtype, ulps=8) -> None:
     with mp.workdps(truth.DIGITS):
         right, slopes, curves = truth.row(pair, z, y)

@@ -5,7 +5,7 @@ import pytest
 
 from costlayer import catalogue
 from costlayer.costs import COSTS
-from covering import PAIRS
+from covering import PAIRS, TWO_COVERING
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,12 @@ def catalogue_as_it_was():
 
 @pytest.fixture(params=PAIRS, ids=str)
 def pair(request):
-    """A pair, made without a warning."""
+    """A pair of one score per output, made without a warning."""
+    return request.param
+
+
+@pytest.fixture(params=TWO_COVERING, ids=str)
+def two_score_pair(request):
     return request.param
 
 

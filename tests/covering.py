@@ -1,5 +1,7 @@
 """The pairs that tests run over."""
 
+import pytest
+
 import costlayer as cl
 
 
@@ -8,10 +10,20 @@ def covering():
     activation before the squared error. What else the catalogue lists is composed of the same parts by the same rule.
     """
     seen = set()
-    for pair in cl.pairs():
+    for pair in (pair for pair in cl.pairs() if not pair.two):
         if pair.closed or pair.cost.name not in seen or pair.cost.name == "mse":
             yield pair
         seen.add(pair.cost.name)
 
 
 PAIRS = tuple(covering())
+
+# Of two scores per target: every cost, and every activation, behind which a location and shapes are composed alike.
+TWO_SCORES = tuple(pair for pair in cl.pairs() if pair.two)
+TWO_COVERING = tuple(
+    pair
+    for pair in TWO_SCORES
+    if pair.activation.name in pair.cost.natural or pair.name == "identity_softplus+gaussian"
+)
+
+every_pair = pytest.mark.parametrize("pair", [*PAIRS, *TWO_COVERING], ids=str)

@@ -316,6 +316,19 @@ def test_a_million_rows(y, pair):
     assert (advice.pair, advice.seen["rows"]) == (pair, 1_000_000)
 
 
+def test_a_spread_is_offered_where_it_can_be_had():
+    """Two scores per target: for measurements, for those with outliers, and for fractions that are never 0 or 1."""
+    normal, fractions = RNG.normal(size=N), RNG.beta(2, 5, N)
+    for y, pair in (
+        (normal, "identity_exp+gaussian"),
+        (np.r_[normal, 1e3], "identity_exp+student_t"),
+        (fractions, "exp_exp+beta"),
+    ):
+        assert [name for name, _ in choose(y).alternatives if cl.pair(name).two] == [pair]
+        cl.value(pair, np.zeros((len(y), 2)), y)
+    assert not any(cl.pair(name).two for name, _ in choose(np.r_[fractions, 1.0]).alternatives)
+
+
 # --- features -----------------------------------------------------------------------------------------------
 
 

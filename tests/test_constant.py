@@ -7,6 +7,7 @@ from scipy.optimize import minimize, minimize_scalar
 import costlayer as cl
 from costlayer.catalogue import build
 from costlayer.errors import InvalidValue
+from covering import TWO_COVERING
 
 RANDOM = np.random.default_rng(11)
 WEIGHTS = np.array([1.0, 0.0, 3.0, 0.5, 2.0, 1.0, 1.0, 0.25, 0.25])
@@ -47,6 +48,60 @@ def least(function, grid):
     """The least value near the best point of a grid."""
     start = min(grid, key=function)
     return min(minimize_scalar(function, bounds=(start - 0.5, start + 0.5), method="bounded").fun, function(start))
+
+
+def two_cost(pair, z, y, weight=None):
+    return float(cl.value(pair, np.tile(z, (len(y), 1)), y, weight, "weighted_mean"))
+
+
+SPREAD = [
+    np.array([-2.0, 0.5, 0.25, 0.9, 0.1, 3.0, 0.3, 0.8, 0.05]),
+    np.array([1.0, 2, 2, 3, 1, 9, 2, 4, 40]) * 1e3,
+    np.r_[np.linspace(-1, 1, 6), np.linspace(49, 51, 3)],  # two valleys
+]
+FRACTIONS = [np.array([0.5, 0.25, 0.9, 0.1, 0.75, 0.3, 0.8, 0.05, 0.6]), np.linspace(0.25, 0.26, 9)]
+FRACTIONS += [np.array([1e-9, 1e-6, 1e-12, 0.999, 1e-3, 0.5, 1e-15, 1e-7, 0.9999])]
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHTS], ids=["", "weighted"])
+@pytest.mark.parametrize("pair", TWO_COVERING, ids=str)
+def test_no_two_scores_cost_less(pair, weight):
+    """Than those a search finds that starts at the answer, or from the moments."""
+    for y in SPREAD if pair.cost.of_error else FRACTIONS:
+        z = cl.constant(pair, y, weight)
+        assert z.shape == (2,)
+        starts = [z, [y.mean(), np.log(y.std())], [np.median(y), 0.0]] if pair.cost.of_error else [z, [0.0, 0.0]]
+        options = {"maxiter": 500, "xatol": 1e-6, "fatol": 1e-10}
+        found = [
+            minimize(lambda s, y=y: two_cost(pair, s, y, weight), start, method="Nelder-Mead", options=options)
+            for start in starts
+        ]
+        assert two_cost(pair, z, y, weight) <= min(each.fun for each in found) + 1e-7
+
+
+@pytest.mark.parametrize("value", [0.0, 0.25, 7.0, -1e6])
+@pytest.mark.parametrize("pair", TWO_COVERING, ids=str)
+def test_two_scores_of_targets_that_are_all_alike_are_finite(pair, value):
+    """And of all but one: a likelihood would be infinite with the scale at 0."""
+    if value not in pair.target:
+        return
+    for y in (np.full(9, value), np.r_[np.full(9, value), 0.5]):
+        z = cl.constant(pair, y)
+        v, s = cl.predict(pair, z)
+        assert np.isfinite(z).all()
+        middle = v if pair.cost.of_error else v / (v + s)
+        assert abs(middle - value) <= 0.11 * np.ptp(y) + 1e-9
+        assert s > 0.01 * (np.ptp(y) or abs(value) or 1.0)
+
+
+def test_two_scores_for_each_column():
+    y = np.stack([SPREAD[0], SPREAD[1]], axis=1)
+    z = cl.constant("identity_exp+student_t", y, WEIGHTS)
+    assert z.shape == (2, 2)
+    for k in range(2):
+        assert z[:, k].tolist() == cl.constant("identity_exp+student_t", y[:, k], WEIGHTS).tolist()
+    with pytest.raises(InvalidValue, match=r"^y\[1\]: got 1.0"):
+        cl.constant("exp_exp+beta", np.array([0.5, 1.0]))
 
 
 def rows_cost(pair, z, y, weight):

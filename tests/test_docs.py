@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import costlayer as cl
+from covering import every_pair
 
 DOCS = Path(__file__).parents[1] / "docs"
 # The study and the command line run for long and write files; their own tests run them.
@@ -76,6 +77,7 @@ def test_formulas_of_the_page_are_balanced_and_readable(page):
         assert block.count(r"\left") - block.count(r"\leftarrow") == block.count(r"\right"), block
 
 
+@every_pair
 @pytest.mark.parametrize("which", ["formula_latex", "derivative_latex"])
 def test_formulas_convert_to_mathml(pair, which):
     latex = getattr(pair, which)

@@ -15,6 +15,7 @@ from costlayer import explain
 from costlayer.errors import InvalidType, InvalidValue, MissingExtra
 from costlayer.explain.curves import TABLE, contrast, curve, targets, wrong
 from costlayer.explain.reading import panels
+from covering import every_pair
 
 PAIRS = {pair.name: pair for pair in cl.pairs()}
 
@@ -46,6 +47,7 @@ def test_softmax_names_the_true_class():
     assert rows(text, "the first class is the true one")[-5][4] == -0.9933
 
 
+@every_pair
 def test_text_of_every_pair(pair):
     text = explain.text(pair)
     assert text == explain.text(pair.name)
@@ -54,23 +56,34 @@ def test_text_of_every_pair(pair):
         table = rows(text, curve(pair, truth, TABLE).truth_in_words)
         assert tuple(table) == TABLE
         for figures in table.values():
-            assert len(figures) == 6
+            assert len(figures) == 6 + pair.two
             assert np.isfinite(figures).all()
     told = explain.sentence(pair)
     assert text.endswith(told)
     assert ("starves the network" in told) == pair.starves
 
 
+@every_pair
 def test_curves_are_those_of_a_pair(pair):
     """Gain and δ against the differences of prediction and value, in the middle of the axis."""
     z, h = np.array([-3.3, -1.13, 0.7, 2.9]), 1e-5
     for truth in targets(pair):
         here, left, right = (curve(pair, truth, z + step) for step in (0.0, -h, h))
         assert here.gain == pytest.approx((right.v - left.v) / (2 * h), rel=1e-6, abs=1e-8)
+        if pair.two:
+            assert here.second_delta == pytest.approx(second_slope(pair, truth, z, h), rel=1e-6, abs=1e-8)
         assert here.delta == pytest.approx((right.value - left.value) / (2 * h), rel=1e-6, abs=1e-8)
         assert here.curvature == pytest.approx((right.delta - left.delta) / (2 * h), rel=1e-6, abs=1e-8)
 
 
+def second_slope(pair, truth, z, h):
+    """How fast the value at (z, 0) grows with the second score."""
+    y = np.full(z.shape, truth)
+    left, right = (cl.value(pair, np.stack([z, z * 0 + step], axis=1), y, reduction="none") for step in (-h, h))
+    return (right - left) / (2 * h)
+
+
+@every_pair
 def test_a_pair_stands_beside_one_of_the_other_kind(pair):
     c = contrast(pair)
     assert c.pair.pair == pair
@@ -134,7 +147,9 @@ class Page(HTMLParser):
             self.scripts[-1] = data
 
 
-@pytest.mark.parametrize("name", ["sigmoid+mse", "softmax+cross_entropy", "exp+gamma", "identity+huber", "tanh+hinge"])
+@pytest.mark.parametrize(
+    "name", ["sigmoid+mse", "softmax+cross_entropy", "exp+gamma", "identity+huber", "tanh+hinge", "exp_exp+beta"]
+)
 def test_page_is_whole_and_loads_nothing(name):
     text = explain.html(name)
     page = Page()
@@ -143,7 +158,7 @@ def test_page_is_whole_and_loads_nothing(name):
     assert page.open == []
     assert [address for address in page.loads if not address.startswith("#")] == []
     assert "default-src 'none'" in text
-    assert page.tags.count("math") == 4  # value and δ of both pairs
+    assert page.tags.count("math") == 4 + PAIRS[name].two  # value and each δ of both pairs
     assert "@import" not in text
     assert "prefers-color-scheme: dark" in text
     assert "width=device-width" in text
@@ -176,6 +191,7 @@ def test_picture_is_a_png_of_the_right_size(name):
     assert image == explain.png(name)
 
 
+@every_pair
 def test_nothing_is_written_beyond_the_picture(pair):
     from matplotlib.backends.backend_agg import RendererAgg
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from costlayer import formula
-from costlayer.formula import FUNCTIONS, evaluate, indexed, latex, mentions, renamed, text
+from costlayer.formula import AND, FUNCTIONS, evaluate, indexed, latex, mentions, renamed, text, times
+from covering import every_pair
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,10 @@ from costlayer.formula import FUNCTIONS, evaluate, indexed, latex, mentions, ren
         ("where(z > 0, z, alpha)", "{z if z > 0, else α}", None),
         ("max(-delta, v)", "max(−delta, v)", r"\max\left(-\mathrm{delta}, v\right)"),
         ("v == 1", "v = 1", "v = 1"),
+        ("lngamma(df/2) - psi(b)", "lnΓ(df/2) − ψ(b)", None),
+        ("lngamma(a)", "lnΓ(a)", r"\ln\Gamma\left(a\right)"),
+        ("psi(a)", "ψ(a)", r"\psi\left(a\right)"),
+        ("erf(z[0])/pi", "erf(z_0)/π", r"\frac{\mathrm{erf}\left(z_{0}\right)}{\pi}"),
     ],
 )
 def test_printing(source, plain, tex):
@@ -65,15 +70,26 @@ def test_evaluating(source, number):
     assert evaluate(source, v=3.0, y=1.0) == number
 
 
-def test_every_function_but_a_sum_has_a_number():
-    assert {*formula._NUMBERS, "sum", "where"} == set(FUNCTIONS)
+def test_every_function_has_a_number_but_a_sum_and_psi():
+    assert {*formula._NUMBERS, "psi", "sum", "where"} == set(FUNCTIONS)
     with pytest.raises(ValueError, match="not in the notation"):
         evaluate("sum(v, k)", v=1.0)
     with pytest.raises(ValueError, match="'w' is not"):
         evaluate("w + 1", v=1.0)
 
 
+def test_several_names_are_said_one_after_the_other():
+    assert text("v/s", AND.join(("v == z[0]", "s == exp(z[1])"))) == "v/s,  v = z_0,  s = exp(z_1)"
+
+
+def test_a_factor_that_is_divided_out_is_not_written():
+    assert times("(1 - w)/s", "s") == "1 - w"
+    assert times("1 - w/s", "s") == "(1 - w/s)*(s)"
+    assert times("s/w", "s") == "(s/w)*(s)"
+
+
 def test_renaming_and_indexing():
+    assert renamed("v*vv", "v", "z[0]") == "z[0] * vv"
     assert mentions("v - y", "v")
     assert not mentions("value - y", "v")
     assert renamed("(v - y)*vv", "v", "z") == "(z - y) * vv"
@@ -112,6 +128,7 @@ def test_plain_text_reads_back_as_the_same_number(source):
     assert eval(back, names) == pytest.approx(expected, rel=1e-9)
 
 
+@every_pair
 def test_every_pair_prints_in_both_notations(pair):
     for drawn in (pair.formula_latex, pair.derivative_latex):
         assert drawn.count("{") == drawn.count("}")

@@ -18,7 +18,8 @@ HEAVY = {"torch", "numba", "llvmlite", "sklearn", "polars", "plotly", "rich", "t
 LAYERS = [
     ["words", "errors", "formula"],
     ["pair", "files"],
-    ["activations", "costs", "pairs"],
+    ["costs", "pairs"],
+    ["activations"],
     ["catalogue"],
     ["engines"],
     ["scores", "register"],

@@ -17,6 +17,7 @@ from costlayer.catalogue import ALIASES, build
 from costlayer.costs import COSTS
 from costlayer.errors import InvalidType, InvalidValue, SaturationWarning
 from costlayer.pair import NON_NEGATIVE, POSITIVE, REALS, SIGNS, UNIT, Interval, Pair
+from covering import every_pair
 
 NAMES = {str(pair) for pair in cl.pairs()}
 REFUSED = [
@@ -72,6 +73,7 @@ def test_a_combination_that_does_not_fit_is_refused_with_the_pair_to_use_instead
         assert not build(other, {}).starves
 
 
+@every_pair
 def test_every_warning_names_a_pair_that_exists_and_does_not_starve(pair):
     instead = re.findall(r"\w+\+\w+", pair.instead if hasattr(pair, "instead") else pair.activation.instead)
     assert bool(instead) == pair.starves
@@ -166,6 +168,7 @@ def test_identity_with_log_likelihood_is_refused_as_cross_entropy_is():
 # What a pair is
 
 
+@every_pair
 def test_a_pair_is_frozen(pair):
     with pytest.raises(AttributeError):
         pair.cost = COSTS["mse"]
@@ -175,6 +178,7 @@ def test_a_pair_is_frozen(pair):
         pair.activation.name = "other"
 
 
+@every_pair
 def test_a_pair_survives_pickle_and_copies(pair):
     assert {pickle.loads(pickle.dumps(pair)), copy.copy(pair), copy.deepcopy(pair)} == {pair}
     assert copy.deepcopy(pair).closed is pair.closed
@@ -194,11 +198,13 @@ def test_a_pair_is_taken_as_it_is_and_may_be_changed():
     assert cl.pair(pair, delta=3.0).values == (3.0,)
 
 
+@every_pair
 def test_repr_makes_the_pair_again(pair):
     namespace = {"pair": lambda name, **parameters: build(name, parameters)}
     assert eval(repr(pair), namespace) == pair
 
 
+@every_pair
 def test_everything_about_a_pair_is_said(pair):
     text = pair.describe()
     for part in (

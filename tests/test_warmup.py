@@ -31,7 +31,10 @@ def called(cache, *arguments):
     )
 
 
-@pytest.mark.parametrize(("pair", "dtype"), [("identity+mse", "float64"), ("softmax+cross_entropy", "bfloat16")])
+@pytest.mark.parametrize(
+    ("pair", "dtype"),
+    [("identity+mse", "float64"), ("softmax+cross_entropy", "bfloat16"), ("identity_exp+laplace", "float32")],
+)
 def test_what_was_compiled_is_found(tmp_path, pair, dtype):
     done = called(tmp_path, "-m", "costlayer", "warmup", pair, "--dtype", dtype)
     assert done.returncode == 0, done.stderr
@@ -39,7 +42,7 @@ def test_what_was_compiled_is_found(tmp_path, pair, dtype):
     assert str(tmp_path) in done.stderr.replace("\n", "")
     misses, hits = map(int, called(tmp_path, "-c", FIRST_USE, pair, dtype).stdout.split())
     assert misses == 0
-    assert hits >= 3
+    assert hits >= 2  # with δ, and predictions
 
 
 @pytest.mark.parametrize("wrong", [["identity+msee"], ["identity+mse", "--dtype", "int8"]])

@@ -30,6 +30,12 @@ def test_maximum_minimum_and_sign_pass_nan_on():
     assert [words.sign(np.float64(x)) for x in (-3.0, 0.0, 2.0)] == [-1.0, 0.0, 1.0]
 
 
+def test_erf_is_of_numbers_and_of_arrays():
+    x = np.array([[-INF, -0.5, 0.0], [1.5, INF, NAN]])
+    np.testing.assert_allclose(words.erf(x), [[-1.0, -0.5204998778130465, 0.0], [0.9661051464753108, 1.0, NAN]])
+    assert words.erf(np.float64(0.5)) == -words.erf(x)[0, 1]
+
+
 @pytest.mark.parametrize(
     ("a", "b", "expected"),
     [(2.0, -3.0, -6.0), (0.0, INF, 0.0), (INF, 0.0, 0.0), (0.0, -INF, 0.0), (INF, -2.0, -INF), (0.0, 0.0, 0.0)],

@@ -4,6 +4,7 @@ It shares nothing with the programs but those formulas: derivatives are central 
 """
 
 import ast
+import itertools
 from functools import cache
 
 import mpmath
@@ -20,6 +21,7 @@ STEP = "1e-60"
 WORDS = {
     "absolute": abs,
     "double": mp.mpf,
+    "erf": mp.erf,
     "exp": mp.exp,
     "expm1": mp.expm1,
     "log": mp.log,
@@ -50,11 +52,15 @@ def ln(x):
 
 _NAMES = {
     "abs": abs,
+    "erf": lambda x: _once(mp.erf, mp.prec, x),
     "exp": exp,
     "ln": ln,
+    "lngamma": lambda x: _once(mp.loggamma, mp.prec, x),
     "max": max,
     "min": min,
     "mpf": mp.mpf,
+    "pi": mp.pi,
+    "psi": lambda x: _once(mp.digamma, mp.prec, x),
     "sign": mp.sign,
     "softplus": lambda x: ln(1 + exp(x)),
     "sigma": lambda x: 1 / (1 + exp(-x)),
@@ -114,9 +120,9 @@ def composed(pair: Pair, z, y):
     return mp.fsum(formula(pair.cost.formula, v=p, y=goal, **parameters) for p, goal in zip(v, y, strict=True))
 
 
-def differences(function, z):
-    """A function and its first and second derivative at z, by central differences."""
-    h = mp.mpf(STEP)
+def differences(function, z, size=1):
+    """A function and its first and second derivative at z, by central differences of a step small beside `size`."""
+    h = mp.mpf(STEP) * size
     left, middle, right = function(z - h), function(z), function(z + h)
     return middle, (right - left) / (2 * h), (right - 2 * middle + left) / (h * h)
 
@@ -140,6 +146,36 @@ def row(pair: Pair, z: tuple, y: tuple):
 
         found = [differences(along(j), z[j]) for j in range(len(z))]
         return found[0][0], [slope for _, slope, _ in found], [curve for _, _, curve in found]
+
+
+def predict_two(pair: Pair, scores) -> dict:
+    """The two predictions, by the names that the formulas have for them."""
+    named = zip(pair.cost.symbols, pair.activation.parts, scores, strict=True)
+    return {symbol: formula(part.formula, z=z) for symbol, part, z in named}
+
+
+def two_digits(pair: Pair, z: tuple[float, float]) -> int:
+    """How many digits differences need: beside a scale of 1e-304 steps are as small, and so are exponential tails
+    beside an error of 1. ln Γ is slow, and needs few."""
+    return 600 + int(abs(z[1])) if pair.cost.of_error else 300
+
+
+@cache
+def two_scores(pair: Pair, z: tuple[float, float], y: float):
+    """Value, δ of both scores, and the second derivatives by the first, by both, and by the second."""
+    with mp.workdps(two_digits(pair, z)):
+        x, t, goal = mp.mpf(z[0]), mp.mpf(z[1]), mp.mpf(y)
+        s = predict_two(pair, (x, t))[pair.cost.symbols[1]] if pair.cost.of_error else 1
+        size = min(s, 1)  # what a location may move by, without leaving the scale
+
+        def at(x, t):
+            return formula(pair.cost.formula, y=goal, **predict_two(pair, (x, t)), **given(pair))
+
+        value, slope, curve = differences(lambda x: at(x, t), x, size)
+        _, second_slope, second_curve = differences(lambda t: at(x, t), t)
+        h, k = mp.mpf(STEP) * size, mp.mpf(STEP)
+        both = (at(x + h, t + k) - at(x + h, t - k) - at(x - h, t + k) + at(x - h, t - k)) / (4 * h * k)
+        return value, slope, second_slope, curve, both, second_curve
 
 
 @cache
@@ -185,6 +221,16 @@ SCORES = tuple(
     for size in (1e-8, 0.1, 1, 2.5, 3, 5, 10, 17, 20, 30, 50, 63.8, 88, 90, 100, 300, 700, 800)
     for sign in (1, -1)
 )
+TWO_SCORES = tuple(
+    ((location, scale), y)
+    for location, y in ((0.3125, 0.3125), (-30.0, 1.0), (12.5, -1.0), (0.3125, 1.0))
+    for scale in (-700.0, -88.0, -30.0, -5.0, -1.0, 0.5, 3.0, 20.0, 90.0, 700.0)
+)
+SHAPES = tuple(
+    ((a, b), y)
+    for a, b in itertools.product((-90.0, -5.0, -1.0, 0.5, 2.25, 3.0, 12.0, 90.0), repeat=2)
+    for y in (2.0**-20, 0.25, 0.5, 0.875)
+)
 ROWS = (
     (0.0, 0.0, 0.0),
     (1.0, -2.0, 0.5),
@@ -206,6 +252,8 @@ def targets(pair: Pair) -> tuple[float, ...]:
     if pair.target.ends_only:
         return (-1.0, 1.0)
     match pair.target.low, pair.target.high:
+        case 0.0, 1.0 if not pair.target.low_closed:
+            return (2.0**-20, 0.25, 0.875)
         case 0.0, 1.0:
             return (0.0, 1.0, 0.25, 0.875)
         case 0.0, _:

@@ -528,6 +528,7 @@ _EXP_MSE = (
 )
 _SOFTPLUS = "when effects add up rather than multiply: softplus grows like the score, exp multiplies with each unit."
 _IF_COUNTS = "when the numbers count something (kind='count')."
+_IF_SPREAD = "when the spread is wanted too: two scores, a location and how far from it the truth may be."
 _IF_LABELS = "when the numbers are names of classes (kind='classes')."
 
 
@@ -716,6 +717,10 @@ def _fraction(target: _Target) -> _Choice:
         "identity+mse": "when 0 and 1 are only the ends of a scaling and values beyond them make sense.",
         "identity+huber": "the same, when a few values are far from the rest.",
     }
+    if target.figures["min"] > 0 and target.figures["max"] < 1:
+        alternatives["exp_exp+beta"] = (
+            "when how far they spread is wanted too: two scores, the shapes of a distribution."
+        )
     if target.figures["min"] > 0:
         alternatives["exp+gamma"] = "when they are small positive measurements with no upper limit at 1."
     avoid = {"sigmoid+mse": _SIGMOID_MSE, "relu+mse": _RELU_MSE}
@@ -757,6 +762,7 @@ def _real(target: _Target) -> _Choice:
                 "Divide y by its robust standard deviation first, and begin with huber: it is not convex."
             ),
         }
+        alternatives["identity_exp+student_t"] = _IF_SPREAD
         seen = {"delta": delta, "delta_standardised": delta / std}
         return _Choice("identity+huber", reasons, mse | alternatives, avoid, seen)
     far = f"No value is more than {FAR:.0f} robust standard deviations from the median."
@@ -767,6 +773,7 @@ def _real(target: _Target) -> _Choice:
     if not 0.1 <= f["std"] <= 10 or abs(f["mean"]) > 10 * f["std"]:
         reasons.append("Scale y before training: subtract the mean, divide by the standard deviation.")
     huber = {"identity+huber": "when the errors of the trained network turn out to have a few very large ones."}
+    alternatives["identity_exp+gaussian"] = _IF_SPREAD
     return _Choice("identity+mse", reasons, huber | alternatives, avoid)
 
 

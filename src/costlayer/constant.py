@@ -26,8 +26,9 @@ def constant(pair: str | Pair, y: ArrayLike, weight: ArrayLike | None = None, cl
         weight: (N,), 0 or more.
         classes: for class indices, how many classes there are; by default the largest index + 1.
 
-    Returns a float, or an array (K,). Where the best score would be infinite (a class that never occurs), the target
-    is taken to occur half a time.
+    Returns a float, or an array (K,); for a pair of two scores per target both, (2,) or (2, K). Where the best score
+    would be infinite (a class that never occurs, or a spread of targets that are all alike), the target is taken to
+    occur half a time.
     Errors: `InvalidValue` if there is no target, or one outside the cost's interval.
 
     >>> import numpy as np
@@ -47,6 +48,9 @@ def constant(pair: str | Pair, y: ArrayLike, weight: ArrayLike | None = None, cl
     y = y.astype(np.float64)
     check_targets(pair, y, kept)
     y, weight = y[kept], weight[kept]
+    if pair.two:
+        columns = [_constant_two(pair, column, weight) for column in (y.T if y.ndim == 2 else y[None])]
+        return np.stack(columns, axis=1) if y.ndim == 2 else columns[0]
     if y.ndim == 2:
         return np.array([_constant_score(pair, column, weight) for column in y.T])
     return _constant_score(pair, y, weight)
@@ -91,6 +95,81 @@ def _score(pair: Pair, v: float, count: float) -> float:
             v = v + step if v <= pair.range.low else v - step
             z = float(_vectorised(pair).inverse(np.float64(v), *given))
     return z
+
+
+def _constant_two(pair: Pair, y: NDArray, weight: NDArray) -> NDArray:
+    """The two scores: those of the location and the scale, or of the two shapes, with the least mean cost."""
+    program, share = _vectorised(pair), weight / weight.sum()
+    middle, mean = _median(y, share), float(share @ y)
+    apart = np.abs(y - middle)
+    # half a time a target this far away: no spread is less, of targets that are all alike, or nearly all
+    least = 0.5 / (len(y) + 1.0) * (float(np.median(apart[apart > 0])) if apart.any() else abs(middle) or 1.0)
+    deviation = max(float(np.sqrt(share @ (y - mean) ** 2)), least)
+    with np.errstate(all="ignore"):
+        if not pair.cost.of_error:
+            both = max(mean * (1.0 - mean) / deviation**2 - 1.0, 1e-3)  # a + b, by the moments
+            shapes = np.log([mean * both, (1.0 - mean) * both])
+            predictions = np.exp(_least_two(lambda p: _mean_two(pair, p, y, share), shapes) if apart.any() else shapes)
+        elif pair.cost.name == "gaussian":
+            predictions = np.array([mean, deviation])
+        elif pair.cost.name == "laplace":
+            predictions = np.array([middle, max(float(share @ apart), least)])
+        else:
+            scale = np.log(max(1.4826 * _median(apart, share), float(share @ apart) / 8.0, least))
+            starts = [np.array([v, scale]) for v in (middle, mean, *np.quantile(y, np.linspace(0.0, 1.0, 33)))]
+            start = min(starts, key=lambda p: _mean_two(pair, p, y, share)[0])
+            found = _least_two(lambda p: _mean_two(pair, p, y, share), start, np.log(least))
+            predictions = np.array([found[0], np.exp(found[1])])
+        inverses = program.first_inverse, program.second_inverse
+        return np.array([float(inverse(np.float64(v))) for inverse, v in zip(inverses, predictions, strict=True)])
+
+
+def _median(y: NDArray, share: NDArray) -> float:
+    """The middle of the numbers that as much of the weight lies below as above."""
+    order = np.argsort(y)
+    below = np.cumsum(share[order])
+    first = int(np.searchsorted(below, 0.5 - 1e-12))
+    last = int(np.searchsorted(below, 0.5 + 1e-12))
+    return float((y[order[first]] + y[order[min(last, len(y) - 1)]]) / 2)
+
+
+def _mean_two(pair: Pair, at: NDArray, y: NDArray, share: NDArray) -> tuple[float, NDArray, NDArray, float]:
+    """The mean cost at the predictions (v, ln s) or (ln a, ln b), its gradient and Hessian, and the unit of the first.
+
+    The gradient and the Hessian are in that unit.
+    """
+    cost = _vectorised(pair).cost
+    s = np.exp(at[1])
+    if pair.cost.of_error:
+        unit, root = float(s), np.exp(at[1] / 2)
+        terms = cost(at[0] - y, s, at[1], root, root, *pair.cost_values)
+    else:
+        unit = 1.0
+        terms = cost(np.exp(at[0]), at[0], s, at[1], y, *pair.cost_values)
+    value, first, second, twice, both, second_twice = (float(share @ (term + 0.0 * y)) for term in terms)
+    slope = np.array([unit * first, second])
+    return value, slope, np.array([[unit * unit * twice, unit * both], [unit * both, second_twice]]), unit
+
+
+def _least_two(mean, at: NDArray, floor: float = -np.inf) -> NDArray:
+    """Where a mean cost of two numbers is least: Newton's steps, by the absolute curvature, halved where they rise."""
+    value, slope, bend, unit = mean(at)
+    for _ in range(200):
+        curves, axes = np.linalg.eigh(bend)
+        curves = np.maximum(np.abs(curves), 1e-9 * max(float(np.abs(curves).max()), 1e-300))
+        step = -axes @ ((axes.T @ slope) / curves)
+        step *= min(1.0, 3.0 / max(float(np.abs(step).max()), 1e-300))
+        for _ in range(40):
+            new = at + step * np.array([unit, 1.0])
+            new[1] = max(new[1], floor)
+            found = mean(new)
+            if found[0] < value:
+                break
+            step = step / 2.0
+        else:
+            break
+        at, (value, slope, bend, unit) = new, found
+    return at
 
 
 def _constant_row(pair: Pair, y: NDArray, weight: NDArray, kept: NDArray, classes: int | None) -> NDArray:

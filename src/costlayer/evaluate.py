@@ -5,6 +5,9 @@ Shapes, here and in `costlayer.torch`:
 - row pairs (softmax): `z` of shape (K,), (N, K) or (N, K, d1, ...), the K classes along axis 1 (0 if it is the only
   one); `y` of integers holds class indices, in the shape of `z` without that axis; `y` of floats holds probabilities,
   in the shape of `z`. The value of an example is that of its whole row.
+- pairs of two scores per target (a location and its spread, or two shapes): `z` of shape (2,), (N, 2) or
+  (N, 2, d1, ...), the two scores along axis 1 (0 if it is the only one); `y` in the shape of `z` without that axis. The
+  value of an example is that of its two scores; δ and curvature, the diagonal, have the shape of `z`.
 
 The scores of classes (softmax) may be altered before the cost sees them, in this order: `softcap` c gives c tanh(z/c),
 `temperature` T divides by T, `logit_adjustment` adds one number per class, such as τ times its log prior, or −∞ for a
@@ -110,7 +113,8 @@ def evaluate(
     z = scores(z) if half is None else np.asarray(z)
     real = z.dtype if half is None else np.dtype(np.float32)
     given = pair, z, real, as_array("y", y), weight, class_weight, ignore_index, label_smoothing, pos_weight
-    problem = _RowProblem(*given) if pair.row else _PointwiseProblem(*given)
+    kind = _RowProblem if pair.row else _TwoScoreProblem if pair.two else _PointwiseProblem
+    problem = kind(*given)
     divisor = 1.0
     if reduction == "mean":
         divisor = problem.count()
@@ -260,12 +264,53 @@ class _PointwiseProblem(_Problem):
 
     def _yes_or_no(self, argument):
         if self.pair.target != UNIT:
+            raise _no_classes(self.pair, argument)
+
+
+class _TwoScoreProblem(_Problem):
+    def __init__(self, pair, z, real, y, weight, class_weight, ignore_index, label_smoothing, pos_weight):
+        numbers(y, "y")
+        if pos_weight is not None:
+            raise _no_pos_weight(pair)
+        for name, given in (("class_weight", class_weight is not None), ("label_smoothing", label_smoothing)):
+            if given:
+                raise _no_classes(pair, name)
+        self.pair, self.real, self.axis = pair, real, score_axis(pair, z)
+        self.example_shape = z.shape[: self.axis] + z.shape[self.axis + 1 :]
+        if y.shape != self.example_shape:
             raise InvalidValue(
-                argument,
-                f"one for {self.pair}, whose targets lie in {self.pair.target}",
-                "a pair with yes-or-no targets or with classes",
-                "Use weight=, one number per example." if argument == "class_weight" else "",
+                "y",
+                f"shape {y.shape} for scores of shape {z.shape}",
+                f"one target for every two scores: shape {self.example_shape}",
+                "Reshape y: it is never broadcast." if 2 * y.size == z.size else "",
             )
+        rows = np.moveaxis(z, self.axis, -1)
+        self.row_shape, self.examples = rows.shape, y.size
+        self.z = np.ascontiguousarray(rows).reshape(-1)
+        self.original = y
+        y = y.reshape(-1)
+        if ignore_index is not None:
+            self.kept = y != ignore_index
+        with np.errstate(over="ignore"):  # a target too large for the type of the scores becomes ∞, and is refused
+            self.y = np.ascontiguousarray(y, z.dtype)
+        self.gather(weight)
+
+    def run(self, storage, scale, outputs, threads):
+        low, high = self.pair.target.bounds(self.z.dtype)
+        real, count, value, delta = self.z.dtype, self.examples, outputs["value"], outputs["delta"]
+        # what has a number for each example is always there: few ways to compile
+        weight = np.ones(min(kernels.SPAN, count), real) if self.weight is None else self.weight
+        value = np.empty(count, real) if value is None else value
+        delta = np.empty_like(self.z) if delta is None else delta
+        arguments = (self.z, self.y, weight, scale, low, high, value, delta, outputs["curvature"])
+        return cpu.run(self.pair, "two_scores", storage, count, 2, arguments, self.pair.values, threads)
+
+    def refuse(self, bad):
+        index = np.unravel_index(bad, self.example_shape)
+        return _bad_target(self.pair, self.original, tuple(map(int, index)), self.real)
+
+    def restore(self, array):
+        return np.moveaxis(array.reshape(self.row_shape), -1, self.axis)
 
 
 class _RowProblem(_Problem):
@@ -447,11 +492,17 @@ def _add_z_loss(part: _RowProblem, z_loss: float, scale: float, outputs: dict[st
 def predict_and_gain(
     pair: Pair, z: NDArray, with_gain: bool = True, **options: Unpack[Options]
 ) -> tuple[NDArray, NDArray | None]:
-    """φ(z) and, for pointwise activations, φ'(z). Of the options predictions know `softcap` and `temperature`."""
+    """φ(z) and, but for softmax, φ'(z). Of the options predictions know `softcap` and `temperature`."""
     if (altered := alteration(pair, **options)) is not None:
         class_axis(pair, z)
         v, _ = predict_and_gain(pair, altered.scores(z.astype(np.float64))[0], with_gain=False)
         return v.astype(z.dtype), None
+    if pair.two:
+        rows = np.moveaxis(z, axis := score_axis(pair, z), -1)
+        flat = np.ascontiguousarray(rows).reshape(-1)
+        v, gain = np.empty_like(flat), np.empty_like(flat)
+        cpu.run(pair, "activate_two", z.dtype.name, flat.size // 2, 2, (flat, v, gain), ())
+        return np.moveaxis(v.reshape(rows.shape), -1, axis), np.moveaxis(gain.reshape(rows.shape), -1, axis)
     if pair.row:
         axis = class_axis(pair, z)
         rows = np.moveaxis(z, axis, -1)
@@ -479,6 +530,19 @@ def class_axis(pair: Pair, z: NDArray) -> int:
             f"shape {z.shape}",
             f"(N, K) scores of K ≥ 2 classes for {pair}",
             "A softmax of one score is always 1; for one yes-or-no score use sigmoid+cross_entropy.",
+        )
+    return axis
+
+
+def score_axis(pair: Pair, z: Any) -> int:
+    """The axis of the two scores of a target: 1, or 0 if it is the only one."""
+    axis = min(1, z.ndim - 1)
+    if axis < 0 or z.shape[axis] != 2:
+        raise InvalidValue(
+            "z",
+            f"shape {tuple(z.shape)}",
+            f"(N, 2) or (N, 2, ...), two scores per target for {pair}",
+            "Several targets of one example lie along the axes behind: (N, 2, K).",
         )
     return axis
 
@@ -554,6 +618,15 @@ def positive_weights(pair: Pair, pos_weight: ArrayLike, shape: tuple[int, ...], 
     except ValueError:
         expected = f"a number, or shape {shape} or its trailing axes"
         raise InvalidValue("pos_weight", f"shape {weights.shape}", expected) from None
+
+
+def _no_classes(pair: Pair, argument: str) -> InvalidValue:
+    return InvalidValue(
+        argument,
+        f"one for {pair}, whose targets lie in {pair.target}",
+        "a pair with yes-or-no targets or with classes",
+        "Use weight=, one number per example." if argument == "class_weight" else "",
+    )
 
 
 def _no_pos_weight(pair: Pair) -> InvalidValue:

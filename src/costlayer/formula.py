@@ -1,20 +1,23 @@
 """Formulas as people read them. Each is written once, in Python's notation, and printed as plain text or as LaTeX.
 
 Notation: `+ - * / **`, comparisons, indices `z[j]`, and the functions of `FUNCTIONS`: `sum(e, k)` adds e over k,
-`where(c, a, b)` is a where c holds, else b.
+`where(c, a, b)` is a where c holds, else b; `lngamma` is ln Γ and `psi` its derivative.
 
 >>> text("ln(1 + exp(z)) - y*z"), latex("(v - y)**2/2")
 ('ln(1 + exp(z)) − y·z', '\\\\frac{\\\\left(v - y\\\\right)^{2}}{2}')
 """
 
 import ast
+import math
 import operator
 from abc import ABC, abstractmethod
 
 import numpy as np
 
-FUNCTIONS = ("abs", "exp", "ln", "max", "min", "sign", "sum", "tanh", "where")
-_GREEK = {"alpha": "α", "beta": "β", "epsilon": "ε", "gamma": "γ"}
+FUNCTIONS = ("abs", "erf", "exp", "ln", "lngamma", "max", "min", "psi", "sign", "sum", "tanh", "where")
+AND = ", "  # between the formulas that say what names stand for
+_GREEK = {"alpha": "α", "beta": "β", "epsilon": "ε", "gamma": "γ", "pi": "π"}
+_CALLED = {"lngamma": "lnΓ", "psi": "ψ"}
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _COMPARE = {
     ast.Lt: ("<", "<"),
@@ -26,8 +29,10 @@ _COMPARE = {
 }
 _NUMBERS = {
     "abs": abs,
+    "erf": math.erf,
     "exp": np.exp,
     "ln": np.log,
+    "lngamma": math.lgamma,
     "max": max,
     "min": min,
     "sign": np.sign,
@@ -50,7 +55,7 @@ _SUM, _SIGMA, _PRODUCT, _SIGN, _POWER, _ATOM = range(6)  # how tightly an expres
 
 
 def text(source: str, given: str = "") -> str:
-    """The formula as plain text; `given` is a second one that says what a name in it stands for."""
+    """The formula as plain text; `given` says what names in it stand for, one formula or several with `AND` between."""
     return _join(_Text(), source, given, ",  ")
 
 
@@ -98,8 +103,17 @@ def mentions(source: str, name: str) -> bool:
 
 
 def renamed(source: str, old: str, new: str) -> str:
-    """The formula with one name in place of another."""
-    return _replaced(source, lambda name: ast.Name(new) if name == old else ast.Name(name))
+    """The formula with another name, or an element such as `z[0]`, in place of one."""
+    other = ast.parse(new, mode="eval").body
+    return _replaced(source, lambda name: other if name == old else ast.Name(name))
+
+
+def times(source: str, factor: str) -> str:
+    """A formula times a factor, which is not written where the formula is divided by it."""
+    match ast.parse(source, mode="eval").body:
+        case ast.BinOp(left, ast.Div(), right) if ast.unparse(right) == factor:
+            return ast.unparse(left)
+    return f"({source})*({factor})"
 
 
 def indexed(source: str, index: str) -> str:
@@ -110,7 +124,11 @@ def indexed(source: str, index: str) -> str:
 
 
 def _join(style: "_Style", source: str, given: str, separator: str) -> str:
-    parts = [style.print(ast.parse(part, mode="eval").body)[0] for part in (source, given) if part]
+    formulas = [ast.parse(source, mode="eval").body]
+    if given:
+        said = ast.parse(given, mode="eval").body
+        formulas += said.elts if isinstance(said, ast.Tuple) else [said]
+    parts = [style.print(part)[0] for part in formulas]
     return separator.join(parts)
 
 
@@ -204,7 +222,7 @@ class _Text(_Style):
             return f"Σ_{drawn[1]} {self.wrapped(arguments[0], _PRODUCT)}", _SIGMA
         if name == "where":
             return f"{{{drawn[1]} if {drawn[0]}, else {drawn[2]}}}", _ATOM
-        return f"{name}({', '.join(drawn)})", _ATOM
+        return f"{_CALLED.get(name, name)}({', '.join(drawn)})", _ATOM
 
 
 class _Latex(_Style):
@@ -239,8 +257,10 @@ class _Latex(_Style):
             case "where":
                 rows = rf"{drawn[1]} & \text{{if }} {drawn[0]} \\ {drawn[2]} & \text{{else}}"
                 return rf"\begin{{cases}} {rows} \end{{cases}}", _ATOM
-            case "sign":
+            case "sign" | "erf":
                 head = rf"\mathrm{{{name}}}"
+            case "lngamma":
+                head = r"\ln\Gamma"
             case _:
                 head = f"\\{name}"
         return head + self.brackets(", ".join(drawn)), _ATOM

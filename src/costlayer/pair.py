@@ -108,8 +108,13 @@ class Activation:
             cost can do without an activation, that is said too.
         limits: what happens at the extremes.
         reference: where it comes from.
+        scale: `(z, *parameters) -> v, l, l', l''/l'², f, g` of a positive v, in the scalar language: l = ln v and its
+            derivatives, and v as f g, two factors that have all their digits where v itself is beyond the numbers.
+            None where it is no scale.
         parameters: by name, in the order in which `terms` takes them.
         row: whether the scores of one example are normalised together.
+        parts: the two activations of one that takes two scores per target, each for its own score; they take no
+            parameters. Everything but name, summary and limits is then that of the first.
     """
 
     name: str
@@ -126,6 +131,8 @@ class Activation:
     instead: str = ""
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     row: bool = False
+    scale: Callable | None = None
+    parts: tuple[Activation, Activation] | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -155,6 +162,14 @@ class Cost:
             flattens there starves nobody.
         rows_only: whether it judges the probabilities of one class of several, and nothing else.
         listed: the activations behind which the catalogue shows it; behind every one that fits, if empty.
+        second_domain: where the second of two predictions must lie, for a cost that judges two; else None.
+        second_derivative: `∂ℓ` by the second of two predictions.
+        symbols: what the formulas call the two predictions.
+
+    The `terms` of two predictions take the second by its logarithm, and give the derivatives by that:
+    `-> ℓ, ∂ℓ/∂v, ∂ℓ/∂l, ∂²ℓ/∂v², ∂²ℓ/∂v∂l, ∂²ℓ/∂l²`, where l = ln s. With `of_error` they take
+    `(v − y, s, l, f, g, *parameters)`, where s = f g as `Activation.scale` says; else both predictions are taken by
+    their logarithms, `(a, ln a, b, ln b, y, *parameters)`, and so are the derivatives.
     """
 
     name: str
@@ -175,6 +190,9 @@ class Cost:
     steep: bool = False
     rows_only: bool = False
     listed: tuple[str, ...] = ()
+    second_domain: Interval | None = None
+    second_derivative: str = ""
+    symbols: tuple[str, str] = ("v", "s")
 
     def __str__(self) -> str:
         return self.name
@@ -244,10 +262,19 @@ class Pair:
                 "softmax, as this cost judges one class of several",
                 f"Use {self.cost.natural}.",
             )
+        if self.two != bool(self.cost.second_domain):
+            raise self._miscounted()
+        if self.two and not self.cost.second_domain.covers(self.second_range):  # type: ignore
+            raise InvalidValue(
+                "pair",
+                f"'{self.name}', where {self.activation} gives {self.predictions}",
+                f"an activation whose second prediction lies in {self.cost.second_domain}, as {self.cost} needs",
+                f"Use {self.cost.natural}.",
+            )
         if not domain.covers(self.range):
             raise InvalidValue(
                 "pair",
-                f"'{self.name}', where {self.activation} gives v in {self.range}",
+                f"'{self.name}', where {self.activation} gives {self.predictions}",
                 f"an activation whose values lie in {domain}, where {self.cost} is defined",
                 f"Use {self.cost.natural}.",
             )
@@ -258,6 +285,14 @@ class Pair:
                 f"'{self.name}', where {self.activation} gives v in {self.range} only",
                 f"an activation that can reach the targets of {self.cost}, {self.cost.target}",
                 f"Use {self.cost.natural}.",
+            )
+        scales = (self.activation.parts or ())[1 if self.cost.of_error else 0 :]
+        if any(part.scale is None or part.parameters for part in scales):
+            raise InvalidValue(
+                "activation",
+                f"{self.activation}, of {' and '.join(map(str, scales))}",
+                "parts that know their logarithm and take no parameters, for a scale or a shape",
+                "exp and softplus do: see costlayer.pair.Activation.scale.",
             )
 
     @property
@@ -274,6 +309,20 @@ class Pair:
         return given(*self.activation_values)
 
     @property
+    def second_range(self) -> Interval | None:
+        """Where the second of two predictions lies; None where there is one."""
+        parts = self.activation.parts
+        return parts[1].range if parts else None  # type: ignore
+
+    @property
+    def predictions(self) -> str:
+        """What the pair predicts and where that lies, in words."""
+        if not self.activation.parts:
+            return f"v in {self.range}"
+        first, second = self.cost.symbols
+        return f"{first} in {self.range} and {second} in {self.second_range}"
+
+    @property
     def target(self) -> Interval:
         """Where the targets y must lie."""
         return self.cost.target
@@ -282,6 +331,11 @@ class Pair:
     def row(self) -> bool:
         """Whether the scores of one example are normalised together."""
         return self.activation.row
+
+    @property
+    def two(self) -> bool:
+        """Whether there are two scores per target, which say a distribution."""
+        return bool(self.activation.parts)
 
     @property
     def values(self) -> tuple[float, ...]:
@@ -315,8 +369,11 @@ class Pair:
 
     @property
     def steady(self) -> bool:
-        """Whether a larger error, on either side of the target, never gives a smaller |δ|."""
-        return self.closed.steady if self.closed else self.activation.name == "identity" and self.cost.steady
+        """Whether a larger error, on either side of the target, never gives a smaller |δ|; of two the first's."""
+        if self.closed:
+            return self.closed.steady
+        first = self.activation.parts[0] if self.activation.parts else self.activation
+        return first.name == "identity" and self.cost.steady
 
     @property
     def starves(self) -> bool:
@@ -353,6 +410,11 @@ class Pair:
         return formula.text(self._derivative(), self._prediction(self._derivative()))
 
     @property
+    def second_derivative(self) -> str:
+        """δ of the second of two scores in plain text; empty where there is one."""
+        return formula.text(self._derivative(1), self._prediction(self._derivative(1))) if self.two else ""
+
+    @property
     def formula_latex(self) -> str:
         """The value in LaTeX."""
         return formula.latex(self._formula(), self._prediction(self._formula()))
@@ -361,6 +423,11 @@ class Pair:
     def derivative_latex(self) -> str:
         """δ in LaTeX."""
         return formula.latex(self._derivative(), self._prediction(self._derivative()))
+
+    @property
+    def second_derivative_latex(self) -> str:
+        """δ of the second of two scores in LaTeX; empty where there is one."""
+        return formula.latex(self._derivative(1), self._prediction(self._derivative(1))) if self.two else ""
 
     @property
     def limits(self) -> str:
@@ -372,7 +439,7 @@ class Pair:
     def reference(self) -> str:
         """Where the pair comes from."""
         own = self.closed.reference if self.closed else ""
-        return own or "; ".join([self.cost.reference, self.activation.reference])
+        return own or "; ".join(dict.fromkeys([self.cost.reference, self.activation.reference]))
 
     def describe(self) -> str:
         """Everything about the pair as readable text: summary, formulas, domains, limits, reference."""
@@ -387,11 +454,13 @@ class Pair:
         lines = [
             ("", self.summary),
             ("value", self.formula),
-            ("δ", self.derivative),
+            ("δ_0" if self.two else "δ", self.derivative),
+            ("δ_1", self.second_derivative),
             ("LaTeX", self.formula_latex),
-            ("", r"\delta = " + self.derivative_latex),
+            ("", (r"\delta_{0} = " if self.two else r"\delta = ") + self.derivative_latex),
+            ("", r"\delta_{1} = " + self.second_derivative_latex if self.two else ""),
             ("parameters", given),
-            ("prediction v", f"in {self.range}"),
+            ("predictions", self.predictions) if self.two else ("prediction v", f"in {self.range}"),
             ("target y", "a class index, or probabilities" if self.row else f"in {self.target}"),
             ("gradient", gradient + (f"; canonical, δ = {self.canonical_form}" if self.canonical else "")),
             ("limits", self.limits),
@@ -404,9 +473,17 @@ class Pair:
             return self.closed.formula
         if self.row:
             return f"sum({formula.indexed(self.cost.formula, 'j')}, j)"
+        if self.two:
+            return self._of_scores(self.cost.formula)
         return formula.renamed(self.cost.formula, "v", "z") if self.activation.name == "identity" else self.cost.formula
 
-    def _derivative(self) -> str:
+    def _derivative(self, which: int = 0) -> str:
+        if self.activation.parts:
+            part, symbol = self.activation.parts[which], self.cost.symbols[which]
+            slope = (self.cost.derivative, self.cost.second_derivative)[which]
+            own = part.gain == part.formula  # exp is its own gain
+            gain = symbol if own else formula.renamed(part.gain, "z", f"z[{which}]")
+            return self._of_scores(slope if gain == "1" else formula.times(slope, gain))
         if self.closed and self.closed.derivative:
             return self.closed.derivative
         if self.row:
@@ -416,11 +493,36 @@ class Pair:
             return formula.renamed(self.cost.derivative, "v", "z")
         return f"({self.cost.derivative})*({self.activation.gain})"
 
+    def _of_scores(self, source: str) -> str:
+        """A formula of two predictions, where the score that is a prediction stands for it."""
+        for which, (part, symbol) in enumerate(zip(self.activation.parts or (), self.cost.symbols, strict=True)):
+            if part.formula == "z":
+                source = formula.renamed(source, symbol, f"z[{which}]")
+        return source
+
     def _prediction(self, source: str) -> str:
         """What v stands for, where a formula mentions it."""
+        if self.two:
+            return formula.AND.join(
+                f"{symbol} == {formula.renamed(part.formula, 'z', f'z[{which}]')}"
+                for which, (part, symbol) in enumerate(zip(self.activation.parts or (), self.cost.symbols, strict=True))
+                if formula.mentions(source, symbol)
+            )
         if not formula.mentions(source, "v"):
             return ""
         return "v[j] == exp(z[j])/sum(exp(z[k]), k)" if self.row else f"v == {self.activation.formula}"
+
+    def _miscounted(self) -> InvalidValue:
+        """Two predictions for a cost that judges one, or one for a cost that judges two."""
+        cost = self.cost
+        if self.two:
+            expected = f"an activation that gives one prediction in {cost.domain}, where {cost} is defined"
+        else:
+            (first, second), domains = cost.symbols, (cost.domain, cost.second_domain)
+            expected = f"an activation that gives two, {first} in {domains[0]} and {second} in {domains[1]}"
+        only = "" if self.two else " only"
+        given = f"'{self.name}', where {self.activation} gives {self.predictions}{only}"
+        return InvalidValue("pair", given, expected, f"Use {cost.natural}.")
 
     def __str__(self) -> str:
         return self.name
@@ -461,6 +563,16 @@ def chain_error(error, gain, bend, square, value, slope, curve):
         slope == curve * error, product(curve, square), product(gain * gain, curve) + product(bend, slope)
     )
     return value, product(gain, slope), curvature
+
+
+def chain_log(slope, bend, by_log, by_log_twice):
+    """δ and curvature of what is taken by a logarithm l: `slope` and `bend` are l' and l''/l'²."""
+    return product(slope, by_log), product(slope * slope, by_log_twice + product(by_log, bend))
+
+
+def over(x, f, g):
+    """x / (f g), where f g itself may be beyond the numbers."""
+    return where(x == 0.0, where(f == f, x, f), x / f / g)
 
 
 def error(y, v, gain, bend):

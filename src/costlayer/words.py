@@ -6,13 +6,16 @@ meaning on NumPy's float64, a Python float that overflows to infinity where thos
 functions of its own (`costlayer.engines`).
 """
 
-from numpy import absolute, exp, expm1, log, log1p, maximum, minimum, sign, tanh
+import math
+
+from numpy import absolute, array, exp, expm1, log, log1p, maximum, minimum, ndim, sign, tanh
 from numpy import float64 as double  # the type that sums are kept in
 from numpy import log1p as log1p_unit
 
 __all__ = [
     "absolute",
     "double",
+    "erf",
     "exp",
     "expm1",
     "fixed",
@@ -27,6 +30,11 @@ __all__ = [
     "where",
 ]
 VOCABULARY = tuple(word for word in __all__ if word not in ("fixed", "product"))  # what an engine must bring
+
+
+def erf(x):
+    """The error function, of a number or, element by element, of an array."""
+    return double(math.erf(x)) if ndim(x) == 0 else array([math.erf(each) for each in x.flat]).reshape(x.shape)
 
 
 def where(condition, a, b):

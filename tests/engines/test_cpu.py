@@ -18,7 +18,7 @@ from costlayer.catalogue import build
 from costlayer.engines import cpu
 from costlayer.errors import InvalidValue
 from costlayer.evaluate import evaluate, predict_and_gain
-from covering import PAIRS
+from covering import PAIRS, TWO_COVERING
 
 SIZE = 5 * cpu.BLOCK + 13
 
@@ -302,13 +302,14 @@ def test_a_changed_formula_is_never_served_stale(tmp_path):
 
 def test_a_changed_formula_is_another_file():
     """The name is a hash of the text of every formula and loop, of the element type and of the compiler's version."""
-    texts = {cpu.text(pair, "float32") for pair in PAIRS} | {cpu.text(PAIRS[0], "float64")}
-    assert len(texts) == len(PAIRS) + 1
+    pairs = (*PAIRS, *TWO_COVERING)
+    texts = {cpu.text(pair, "float32") for pair in pairs} | {cpu.text(PAIRS[0], "float64")}
+    assert len(texts) == len(pairs) + 1
     import numba
 
     for text in texts:
         assert numba.__version__ in text
-        assert "def pointwise(" in text or "def softmax_rows(" in text
+        assert any(f"def {loop}(" in text for loop in ("pointwise", "softmax_rows", "two_scores"))
 
 
 def test_without_the_compiler_it_is_said_what_to_do(monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 
 from costlayer.engines import cpu, lower
 from costlayer.engines.inline import inline
+from covering import every_pair
 
 FORMULAS = """
 def twice(x):
@@ -60,6 +61,7 @@ def test_a_condition_that_is_looked_at_again_is_refused():
         inline("def f(x):\n    y = x\n    return y\n\ndef loop(x):\n    while f(x + 1):\n        x = f(x)\n", {})
 
 
+@every_pair
 def test_a_compiled_module_calls_loops_and_instructions_only(pair):
     """No formula is left to be compiled by itself."""
     tree = ast.parse(cpu.text(pair, "float32"))

@@ -13,8 +13,10 @@ from costlayer.catalogue import build
 from costlayer.engines import kernels, lower
 from costlayer.errors import InvalidValue
 from costlayer.pair import Pair
+from covering import every_pair
 
 
+@every_pair
 def test_the_program_stands_by_itself(pair):
     """Every name in it is a word, a definition of its own, an argument or a local."""
     tree = ast.parse(lower.program(pair))
@@ -30,6 +32,7 @@ def test_the_program_stands_by_itself(pair):
         assert used <= local | defined | brought | set(words.VOCABULARY) | {"range"}, function.name
 
 
+@every_pair
 def test_every_float_literal_is_typed_by_the_engine(pair):
     tree = ast.parse(lower.program(pair))
     typed = {
@@ -43,6 +46,7 @@ def test_every_float_literal_is_typed_by_the_engine(pair):
         assert id(node) in typed
 
 
+@every_pair
 def test_formulas_branch_by_where_alone(pair):
     """No ternary and no `if` in a formula: compilers would not vectorise it. The loops may."""
     loops = {loop.__name__ for loop in lower.loops(pair)} | {"clear", "target"}
@@ -59,6 +63,7 @@ def test_the_program_is_the_same_for_all_parameters():
     assert lower.program(cl.pair("identity+huber", delta=3.0)) == lower.program(cl.pair("identity+huber"))
 
 
+@every_pair
 def test_the_program_is_the_same_in_every_process(pair):
     assert lower.program(pair) == lower.program.__wrapped__(pair)
 

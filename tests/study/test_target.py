@@ -57,6 +57,14 @@ def test_a_pair_that_does_not_fit_is_refused_with_one_that_does(name, kind, y, c
         Encoding.fit(name, kind, y, y, classes)
 
 
+@pytest.mark.parametrize("kind", ["real", "binary"])
+def test_a_pair_of_two_scores_is_left_to_training(kind):
+    with pytest.raises(
+        InvalidValue, match=r"two scores per target.* Train it with .*CostLayer\('identity_exp\+laplace'"
+    ):
+        Encoding.fit("identity_exp+laplace", kind, NUMBERS, NUMBERS, 2)
+
+
 def test_probabilities():
     y = np.array([0, 1])
 

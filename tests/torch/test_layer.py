@@ -79,15 +79,17 @@ def by_torch(pair, z, y):
 def example(pair, shape=(5, 4), dtype=DOUBLE, seed=0):
     """Scores that require a gradient, and targets of the pair's kind."""
     pair, random = catalogue.build(pair, {}), torch.Generator().manual_seed(seed)
+    shape = (shape[0], 2, *shape[2:]) if pair.two else shape
     z = (2 * torch.randn(shape, generator=random, dtype=DOUBLE)).to(dtype).requires_grad_()
     if pair.row:
         return z, torch.randint(shape[1], (shape[0], *shape[2:]), generator=random)
-    u = torch.rand(shape, generator=random, dtype=DOUBLE)
+    u = torch.rand((shape[0], *shape[2:]) if pair.two else shape, generator=random, dtype=DOUBLE)
     y = {
         "{−1, 1}": 2 * (u > 0.5) - 1,
         "[0, 1]": torch.where(u < 0.3, 0, torch.where(u < 0.6, 1, u)),
         "[0, ∞)": torch.floor(5 * u),
         "(0, ∞)": 3 * u + 0.1,
+        "(0, 1)": 0.9 * u + 0.05,
         "(−∞, ∞)": 4 * u - 2,
     }[str(pair.target)]
     return z, y.to(dtype)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import costlayer as cl
-from costlayer.catalogue import build
+from costlayer.catalogue import build, read_pair
 from costlayer.errors import InvalidValue
 
 
@@ -147,6 +147,46 @@ def test_a_probability_that_clamping_would_have_falsified():
     assert one("sigmoid+cross_entropy", -200.0, 1.0) == (200.0, -1.0)
 
 
+@pytest.mark.parametrize(
+    ("name", "z", "y", "value", "delta"),
+    [
+        # ½ ln 2π at the mean; a standard deviation of 2 and an error of 2: ln 2 + ½ + ½ ln 2π, 2/2², 1 − 1
+        ("identity_exp+gaussian", [1.0, 0.0], 1.0, 0.5 * math.log(2 * math.pi), [0.0, 1.0]),
+        ("identity_exp+gaussian", [3.0, math.log(2)], 1.0, math.log(2) + 0.5 + 0.5 * math.log(2 * math.pi), [0.5, 0.0]),
+        # softplus(0) = ln 2, whose slope is 1/2: (1 − w²)/(2 ln 2)
+        (
+            "identity_softplus+gaussian",
+            [math.log(2), 0.0],
+            0.0,
+            math.log(math.log(2)) + 0.5 + 0.5 * math.log(2 * math.pi),
+            [1 / math.log(2), 0.0],
+        ),
+        ("identity_exp+laplace", [3.0, math.log(2)], 0.0, math.log(4) + 1.5, [0.5, -0.5]),  # ln 2s + 3/s, 1/s, 1 − 3/s
+        # 1/π at the peak of the Cauchy distribution, 1/(2π) a scale away from it: Student (1908), one degree of freedom
+        ("identity_exp+student_t:df=1", [2.0, 0.0], 2.0, math.log(math.pi), [0.0, 1.0]),
+        ("identity_exp+student_t:df=1", [2.0, 0.0], 1.0, math.log(2 * math.pi), [1.0, 0.0]),
+        # the density of t with 4 degrees of freedom is 3/8 at 0
+        ("identity_exp+student_t", [0.0, 0.0], 0.0, math.log(8 / 3), [0.0, 1.0]),
+        # Gneiting and Raftery (2007), equation 21, at w = 0: s (2 φ(0) − 1/√π) = s (√2 − 1)/√π
+        (
+            "identity_exp+crps",
+            [5.0, math.log(3)],
+            5.0,
+            3 * (math.sqrt(2) - 1) / math.sqrt(math.pi),
+            [0.0, 3 * (math.sqrt(2) - 1) / math.sqrt(math.pi)],
+        ),
+        # Beta(1, 1) is uniform: its density is 1; ψ(1) − ψ(2) = −1
+        ("exp_exp+beta", [0.0, 0.0], 0.25, 0.0, [math.log(4) - 1, math.log(4 / 3) - 1]),
+        # Beta(2, 1) has the density 2y; ψ(2) − ψ(3) = −1/2, ψ(1) − ψ(3) = −3/2
+        ("exp_exp+beta", [math.log(2), 0.0], 0.5, 0.0, [2 * (math.log(2) - 0.5), math.log(2) - 1.5]),
+    ],
+)
+def test_two_scores_by_hand(name, z, y, value, delta):
+    found, slopes = cl.value_and_delta(read_pair(name), np.array(z), np.array(y))
+    assert float(found) == pytest.approx(value, rel=1e-14, abs=2e-15)
+    assert slopes.tolist() == pytest.approx(delta, rel=1e-13, abs=1e-15)
+
+
 def test_constants_known_in_closed_form():
     y = np.array([1.0, 2.0, 6.0])
     assert cl.constant("identity+mse", y) == pytest.approx(3.0)
@@ -155,6 +195,8 @@ def test_constants_known_in_closed_form():
     assert cl.constant("exp+poisson", y) == pytest.approx(math.log(3.0))
     assert cl.constant("exp+gamma", y) == pytest.approx(math.log(3.0))
     assert cl.constant("sigmoid+cross_entropy", np.array([1, 1, 1, 0])) == pytest.approx(math.log(3.0))
+    assert cl.constant("identity_exp+gaussian", y) == pytest.approx([3.0, math.log(14 / 3) / 2])  # mean, deviation
+    assert cl.constant("identity_exp+laplace", y) == pytest.approx([2.0, math.log(5 / 3)])  # median, mean distance
     shares = np.log(np.array([3, 2, 1]) / 6)
     assert cl.constant("softmax+cross_entropy", np.array([0, 0, 0, 1, 1, 2])) == pytest.approx(shares)
 

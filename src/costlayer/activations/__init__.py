@@ -9,6 +9,7 @@ from costlayer.activations.sigmoid import SIGMOID
 from costlayer.activations.softmax import SOFTMAX
 from costlayer.activations.softplus import SOFTPLUS
 from costlayer.activations.tanh import TANH
+from costlayer.activations.two_scores import EXP_EXP, IDENTITY_EXP, IDENTITY_SOFTPLUS, SOFTPLUS_SOFTPLUS
 
 ACTIVATIONS = {
     activation.name: activation
@@ -22,5 +23,9 @@ ACTIVATIONS = {
         SOFTPLUS,
         EXP,
         SOFTMAX,
+        IDENTITY_EXP,
+        IDENTITY_SOFTPLUS,
+        EXP_EXP,
+        SOFTPLUS_SOFTPLUS,
     )
 }

@@ -1,7 +1,7 @@
 """exp: positive, by a factor for every step of the score."""
 
 from costlayer.pair import POSITIVE, Activation
-from costlayer.words import exp, log
+from costlayer.words import exp, fixed, log
 
 
 def terms(z):
@@ -19,6 +19,12 @@ def inverse(v):
     return log(v)
 
 
+def scale(z):
+    """v, its logarithm and the derivatives of that, and v as two factors."""
+    f = exp(0.5 * z)
+    return exp(z), z, fixed(1.0, z), fixed(0.0, z), f, f
+
+
 EXP = Activation(
     name="exp",
     summary="The score is the logarithm of the prediction.",
@@ -28,6 +34,7 @@ EXP = Activation(
     terms=terms,
     inverse=inverse,
     error=error,
+    scale=scale,
     flat=(-5.0,),
     instead="exp+poisson for counts, exp+gamma for positive amounts",
     limits="v → 0 as z → −∞, where the gain falls with v; both grow without bound as z → ∞.",

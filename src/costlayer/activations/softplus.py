@@ -1,6 +1,7 @@
 """softplus: positive, and as good as linear where it is large."""
 
 from costlayer.pair import POSITIVE, Activation
+from costlayer.pairs.softplus_log import terms as logarithm
 from costlayer.words import absolute, exp, expm1, log, log1p_unit, maximum, product, where
 
 
@@ -22,6 +23,13 @@ def inverse(v):
     return v + log(-expm1(-v))
 
 
+def scale(z):
+    """v, its logarithm and the derivatives of that, and v as two factors."""
+    v, log_v, slope, bend, shrink, f, g = logarithm(z)
+    left = z < 0.0
+    return v, log_v, slope, bend, where(left, f, v), where(left, g * (1.0 + shrink), 1.0)
+
+
 SOFTPLUS = Activation(
     name="softplus",
     summary="The score is smoothly bent above zero.",
@@ -31,6 +39,7 @@ SOFTPLUS = Activation(
     terms=terms,
     inverse=inverse,
     error=error,
+    scale=scale,
     flat=(-5.0,),
     instead="softplus+poisson for counts, exp+gamma for positive amounts",
     limits="v → 0 as z → −∞, where v and the gain fall as e^z; v → z as z → ∞.",

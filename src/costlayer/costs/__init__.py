@@ -1,19 +1,23 @@
 """Costs, one small file each."""
 
+from costlayer.costs.beta import BETA
 from costlayer.costs.binary_cross_entropy import BINARY_CROSS_ENTROPY
 from costlayer.costs.cauchy import CAUCHY
 from costlayer.costs.cross_entropy import CROSS_ENTROPY
+from costlayer.costs.crps import CRPS
 from costlayer.costs.epsilon_insensitive import EPSILON_INSENSITIVE
 from costlayer.costs.expectile import EXPECTILE
 from costlayer.costs.exponential import EXPONENTIAL
 from costlayer.costs.focal import FOCAL
 from costlayer.costs.gamma import GAMMA
+from costlayer.costs.gaussian import GAUSSIAN
 from costlayer.costs.gce import GCE
 from costlayer.costs.hinge import HINGE
 from costlayer.costs.huber import HUBER
 from costlayer.costs.inverse_gaussian import INVERSE_GAUSSIAN
 from costlayer.costs.js import JS
 from costlayer.costs.kl import KL
+from costlayer.costs.laplace import LAPLACE
 from costlayer.costs.log_cosh import LOG_COSH
 from costlayer.costs.logistic import LOGISTIC
 from costlayer.costs.mae import MAE
@@ -28,6 +32,7 @@ from costlayer.costs.poly1 import POLY1
 from costlayer.costs.quantile import QUANTILE
 from costlayer.costs.smooth_l1 import SMOOTH_L1
 from costlayer.costs.squared_hinge import SQUARED_HINGE
+from costlayer.costs.student_t import STUDENT_T
 from costlayer.costs.tukey import TUKEY
 from costlayer.costs.tweedie import TWEEDIE
 
@@ -64,5 +69,10 @@ COSTS = {
         GAMMA,
         INVERSE_GAUSSIAN,
         TWEEDIE,
+        GAUSSIAN,
+        LAPLACE,
+        STUDENT_T,
+        CRPS,
+        BETA,
     )
 }

@@ -23,6 +23,9 @@ terms: Any
 margin: Any
 row_terms: Any
 real: Any
+first: Any
+second: Any
+first = second = None
 activation = terms = margin = row_terms = real = None
 exp_below: Any
 load: Any
@@ -100,6 +103,42 @@ def pointwise(z, y, weight, scale, low, high, ends_only, value, delta, curvature
         if short:  # on its own: double beside it would halve the vectors of the loop above
             for i in range(size):
                 total = plus(total, double(ells[i]))
+    return total, -1
+
+
+def two_scores(z, y, weight, scale, low, high, value, delta, curvature, start, stop, parameters):
+    """Pairs of two scores per target, one beside the other in `z`, `delta` and `curvature`. A weight of SPAN examples,
+    where there are more, is that of every span."""
+    total = double(0.0)
+    for a in range(start, stop, SPAN):
+        ys, ells = y[a:stop][:SPAN], value[a:stop][:SPAN]
+        size = ys.shape[0]
+        pairs, deltas = z[2 * a : 2 * stop][: 2 * SPAN], delta[2 * a : 2 * stop][: 2 * SPAN]
+        first = where(weight.shape[0] > SPAN, a, 0)
+        given = weight[first : first + size]
+        if curvature is not None:
+            curves = curvature[2 * a : 2 * stop][: 2 * SPAN]
+        right = 0
+        for i in range(size):
+            t = load(ys[i])
+            right += (low <= t) & (t <= high)
+        if right < size:
+            for i in range(size):
+                if not (low <= load(ys[i]) <= high) and given[i] != 0.0:
+                    return total, a + i
+        for i in range(size):
+            ell, slope, second_slope, curve, _, second_curve = terms(
+                load(pairs[2 * i]), load(pairs[2 * i + 1]), load(ys[i]), *parameters
+            )
+            absent, w = given[i] == 0.0, real(given[i]) * scale
+            ell = where(absent, 0.0, ell * given[i])
+            total = plus(total, double(ell))
+            ells[i] = ell
+            deltas[2 * i] = store(where(absent, 0.0, slope) * w)
+            deltas[2 * i + 1] = store(where(absent, 0.0, second_slope) * w)
+            if curvature is not None:
+                curves[2 * i] = where(absent, 0.0, curve) * w
+                curves[2 * i + 1] = where(absent, 0.0, second_curve) * w
     return total, -1
 
 
@@ -458,6 +497,14 @@ def activate(z, v, gain, start, stop, parameters):
         v[i] = prediction
         if gain is not None:
             gain[i] = slope
+    return real(0.0), -1
+
+
+def activate_two(z, v, gain, start, stop, parameters):
+    """Both predictions of pairs of two scores, and their gains."""
+    for i in range(start, stop):
+        v[2 * i], gain[2 * i], _ = first(z[2 * i])
+        v[2 * i + 1], gain[2 * i + 1], _ = second(z[2 * i + 1])
     return real(0.0), -1
 
 

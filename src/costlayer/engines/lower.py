@@ -7,6 +7,8 @@ engine chooses its element type by what it calls `real`. What it defines:
 - `cost(v, y, *c)`: ℓ and its derivatives by v, for a cost of the error v − y by `cost_of_error(error, y, *c)`,
 - `error`: v − y as the activation gives it, and φ'² + φ'' (v − y)  (compositions with a cost of the error),
 - `terms(z, y, *parameters)`: value, δ, curvature  (pointwise pairs), by closed form or by the chain rule,
+- `terms(z_0, z_1, y, *parameters)`: value, δ of both, and the second derivatives by z_0, by both and by z_1, with
+  `first` and `second`, `first_inverse` and `second_inverse` for the two activations  (pairs of two scores),
 - `row_terms(p, q, log_p, log_q, y, *parameters)` and, where the pair has it, `margin(d, e, *parameters)`  (row pairs),
 - the loops of `costlayer.engines.kernels` that run these over arrays.
 """
@@ -19,7 +21,7 @@ from functools import cache
 
 from costlayer.engines import kernels
 from costlayer.errors import InvalidValue
-from costlayer.pair import Pair, chain, chain_error, chain_row, error, error_row
+from costlayer.pair import Activation, Pair, chain, chain_error, chain_log, chain_row, error, error_row
 from costlayer.words import VOCABULARY
 
 
@@ -27,6 +29,9 @@ from costlayer.words import VOCABULARY
 def program(pair: Pair) -> str:
     """The text of the formulas of a pair; the same for every value of its parameters."""
     text = _Text()
+    if pair.activation.parts:
+        _two_scores(pair, *pair.activation.parts, text)
+        return text.whole(pair)
     a, c = list(pair.activation.parameters), list(pair.cost.parameters)
     arguments = "".join(f", {name}" for name in a + c)
     if pair.activation.terms and pair.activation.inverse:
@@ -72,13 +77,51 @@ def program(pair: Pair) -> str:
         )
     if closed and closed.margin:
         text.entry("margin", closed.margin)
-    for kernel in loops(pair):
-        text.entry(kernel.__name__, kernel)
-    return "\n\n\n".join(text.lines) + "\n"
+    return text.whole(pair)
+
+
+def _two_scores(pair: Pair, first: Activation, second: Activation, text: "_Text") -> None:
+    """The formulas of a pair of two scores, composed by the chain rule: the second prediction by its logarithm, and so
+    the first where it is a shape too; the first by itself where it is a location."""
+    formulas = {
+        "first": first.terms,
+        "first_inverse": first.inverse,
+        "second": second.terms,
+        "second_inverse": second.inverse,
+        "scale": second.scale,
+        "first_scale": None if pair.cost.of_error else first.scale,
+        "cost": pair.cost.terms,
+        "chain": chain,
+        "chain_log": chain_log,
+    }
+    for name, formula in formulas.items():
+        if formula:
+            text.entry(name, formula)
+    given = "".join(f", {name}" for name in pair.cost.parameters)
+    lines = [f"def terms(x, z, y{given}):", "    s, log_s, slope, turn, f, g = scale(z)"]
+    if pair.cost.of_error:
+        lines += [
+            "    v, gain, bend = first(x)",
+            f"    value, by_v, by_s, by_v_v, by_v_s, by_s_s = cost(v - y, s, log_s, f, g{given})",
+            "    value, delta, curve = chain(gain, bend, value, by_v, by_v_v)",
+        ]
+    else:
+        lines += [
+            "    v, log_v, gain, bend, _, _ = first_scale(x)",
+            f"    value, by_v, by_s, by_v_v, by_v_s, by_s_s = cost(v, log_v, s, log_s, y{given})",
+            "    delta, curve = chain_log(gain, bend, by_v, by_v_v)",
+        ]
+    lines += [
+        "    second_delta, second_curve = chain_log(slope, turn, by_s, by_s_s)",
+        "    return value, delta, second_delta, curve, gain * slope * by_v_s, second_curve",
+    ]
+    text.lines.append("\n".join(lines))
 
 
 def loops(pair: Pair) -> tuple[Callable, ...]:
     """The kernels that a pair needs."""
+    if pair.two:
+        return kernels.two_scores, kernels.activate_two
     if not pair.row:
         return kernels.pointwise, kernels.activate
     margin = (kernels.margin_rows, kernels.margin_wide, kernels.margin_narrow)
@@ -92,6 +135,12 @@ class _Text:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.names: dict[Callable, str] = {}
+
+    def whole(self, pair: Pair) -> str:
+        """The text of a program: these formulas and the loops that run them."""
+        for kernel in loops(pair):
+            self.entry(kernel.__name__, kernel)
+        return "\n\n\n".join(self.lines) + "\n"
 
     def entry(self, name: str, function: Callable) -> None:
         known = self.names.get(function)

@@ -34,6 +34,11 @@ def text(pair: str | Pair) -> str:
         parts.append(
             "  Two classes with the scores (z, 0); v, error, gain φ'(z) = ∂v/∂z, δ and curvature are the first's."
         )
+    elif pair.two:
+        v = "location" if pair.cost.of_error else "mean a/(a + b)"
+        parts.append(
+            f"  Two scores (z, 0): v is the {v}; gain φ'(z), δ_0 and curvature are the first's, δ_1 is the second's."
+        )
     else:
         parts.append("  Prediction v, error v − y, gain φ'(z), value, δ = ∂value/∂z, curvature = ∂²value/∂z².")
     parts += [_table(pair, truth) for truth in targets(pair)]
@@ -54,6 +59,8 @@ def sentence(pair: str | Pair) -> str:
     def where(c: Curve) -> str:
         if pair.row:
             return f"t z = {number(c.z[0])}, where {c.truth_in_words},"
+        if pair.two:
+            return f"t the scores ({number(c.z[0])}, 0) with target {number(c.truth)}"
         return f"t z = {number(c.z[0])} with target {number(c.truth)}"
 
     return (
@@ -108,7 +115,7 @@ def _extra(error: ModuleNotFoundError, *packages: str) -> Exception:
 
 def _table(pair: Pair, truth: float) -> str:
     c = curve(pair, truth, TABLE)
-    columns = {"v": c.v, "v − y": c.error, "φ'(z)": c.gain, "value": c.value, "δ": c.delta, "curvature": c.curvature}
+    columns = {"v": c.v, "v − y": c.error, "φ'(z)": c.gain, "value": c.value, **c.deltas, "curvature": c.curvature}
     lines = [f"  {c.truth_in_words}", f"  {'z':>5}" + "".join(f"{name:>11}" for name in columns)]
     lines += [
         f"  {number(z):>5}" + "".join(f"{number(column[i]):>11}" for column in columns.values())

@@ -22,7 +22,8 @@ class Curve:
     """A pair along scores z for one truth: arrays in the shape of z.
 
     For a row pair there are two classes with the scores (z, 0), and everything but the value is that of the first:
-    a `truth` of 1 says that it is the true class, 0 that it is not.
+    a `truth` of 1 says that it is the true class, 0 that it is not. A pair of two scores has the scores (z, 0) too: v
+    is the location, or the mean of what the two shapes say, and `second_delta` is δ of the second score.
     """
 
     pair: Pair
@@ -33,6 +34,14 @@ class Curve:
     value: NDArray
     delta: NDArray
     curvature: NDArray
+    second_delta: NDArray | None = None
+
+    @property
+    def deltas(self) -> dict[str, NDArray]:
+        """Each δ by its name."""
+        if self.second_delta is None:
+            return {"δ": self.delta}
+        return {"δ_0": self.delta, "δ_1": self.second_delta}
 
     @property
     def error(self) -> NDArray:
@@ -61,20 +70,27 @@ def curve(pair: Pair, truth: float, z: ArrayLike = AXIS) -> Curve:
         scores, y = np.stack([z, np.zeros_like(z)], axis=1), np.full(z.shape, 0 if truth else 1)
         both = predict_and_gain(pair, scores)[0]
         v, gain = both[:, 0], both.prod(axis=1)  # v₁(1 − v₁), and 1 − v₁ is v₂
+    elif pair.two:
+        scores, y = np.stack([z, np.zeros_like(z)], axis=1), np.full(z.shape, truth)
+        (v, other), (gain, _) = (found.T for found in predict_and_gain(pair, scores))  # type: ignore
+        if not pair.cost.of_error:
+            v, gain = v / (v + other), gain * other / (v + other) ** 2
     else:
         scores, y = z, np.full_like(z, truth)
         v, gain = predict_and_gain(pair, scores)
         assert gain is not None
     result = evaluate(pair, scores, y, reduction="none", curvature=True)
-    delta, curvature = (a[:, 0] if pair.row else a for a in (result.delta, result.curvature))
-    return Curve(pair, truth, z, v, gain, result.value, delta, curvature)
+    if z.shape == scores.shape:
+        return Curve(pair, truth, z, v, gain, result.value, result.delta, result.curvature)
+    second = result.delta[:, 1] if pair.two else None
+    return Curve(pair, truth, z, v, gain, result.value, result.delta[:, 0], result.curvature[:, 0], second)
 
 
 def targets(pair: Pair) -> tuple[float, ...]:
     """Typical targets of a pair, the lowest first."""
     where = pair.range if pair.target == REALS else pair.target
     if np.isfinite(where.high):
-        return where.low, where.high
+        return (where.low, where.high) if where.low_closed or where is pair.range else (0.1, 0.9)
     if where.low < 0.0:
         return -1.0, 0.0, 1.0
     return (0.0 if where.low_closed else 0.5), 1.0, 5.0
@@ -83,7 +99,7 @@ def targets(pair: Pair) -> tuple[float, ...]:
 def wrong(pair: Pair, z: float) -> float:
     """The typical target for which the score z is far to the wrong side."""
     if z < 0.0:
-        return 1.0
+        return 1.0 if 1.0 in pair.target else targets(pair)[-1]
     return 0.0 if len(targets(pair)) == 3 and targets(pair)[0] < 0.0 else targets(pair)[0]
 
 
@@ -119,7 +135,7 @@ class Contrast:
 
 def contrast(pair: Pair) -> Contrast:
     """The pair with the one that makes it plain: for a pair that starves the one to use instead, else one that starves
-    with the same activation or, where none does, with the same cost."""
+    with the same activation or, where none does, with the same cost; for a pair of two scores the best known one."""
     catalogue = pairs()
     if pair.starves:
         words = pair.instead.replace(",", " ").split()
@@ -127,7 +143,7 @@ def contrast(pair: Pair) -> Contrast:
     else:
         starving = [p for p in catalogue if p.starves]
         kin = [p for p in starving if p.activation is pair.activation] or [p for p in starving if p.cost is pair.cost]
-        other = kin[0] if kin else _flattened(pair.cost)
+        other = kin[0] if kin else build("sigmoid+mse", {}) if pair.two else _flattened(pair.cost)
     score = (pair if pair.starves else other).activation.flat[-1]
     both = [(p, wrong(p, score)) for p in (pair, other)]
     along, at = [curve(*p) for p in both], [curve(*p, [score]) for p in both]

@@ -161,9 +161,10 @@ def _formulas(pair: Pair, names: Names) -> str:
     given = ", ".join(f"{name} = {number(value)}" for name, value in pair.parameters.items())
     rows = [
         ("value", math_markup(pair.formula_latex, pair.formula)),
-        ("δ", math_markup(pair.derivative_latex, pair.derivative)),
+        ("δ_0" if pair.two else "δ", math_markup(pair.derivative_latex, pair.derivative)),
+        ("δ_1", math_markup(pair.second_derivative_latex, pair.second_derivative) if pair.two else ""),
         ("parameters", escape(given)),
-        ("prediction", escape(f"v in {pair.range}")),
+        ("prediction", escape(pair.predictions)),
         ("target", escape("a class index, or probabilities" if pair.row else f"y in {pair.target}")),
         ("limits", escape(pair.limits)),
     ]
@@ -176,6 +177,7 @@ def _formulas(pair: Pair, names: Names) -> str:
 
 def _tables(pair: Pair) -> str:
     look = "Two classes with the scores (z, 0); all but the value is the first's." if pair.row else ""
+    look = "Two scores (z, 0); prediction, gain and curvature are the first's." if pair.two else look
     return (f'<p class="look">{look}</p>' if look else "") + "".join(
         _table(curve(pair, truth, TABLE)) for truth in targets(pair)
     )
@@ -188,7 +190,7 @@ def _table(c: Curve) -> str:
         "error v − y": c.error,
         "gain φ'(z)": c.gain,
         "value": c.value,
-        "δ": c.delta,
+        **c.deltas,
         "curvature": c.curvature,
     }
     head = "".join(f'<th class="number">{name}</th>' for name in columns)

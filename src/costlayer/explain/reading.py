@@ -50,7 +50,7 @@ def title(c: Contrast) -> str:
         return f"{pair} sends back {'the error itself' if pair.canonical == 1.0 else 'twice the error'}"
     if pair.steady:
         return f"{pair} pulls on, however wrong"
-    if pair.activation.name == "identity":
+    if (pair.activation.parts or (pair.activation,))[0].name == "identity":
         return f"{pair} lets go of what is far off"
     return f"{pair} does not fall silent"
 
@@ -64,6 +64,8 @@ def subtitle(c: Contrast) -> str:
     else:
         other = f"{number(c.other.truth)} for {c.other.pair}"
         where = f"The truth is {number(c.pair.truth)} ({other}), so {z} is far wrong."
+    if c.pair.pair.two:
+        where = f"Scores (z, 0). {where}"
     return where + (" Both pairs predict the same; only what comes back differs." if c.same_prediction else "")
 
 
@@ -75,7 +77,8 @@ def panels(c: Contrast) -> tuple[Panel, Panel, Panel]:
     prediction = [Reading(of, float(at.error[0]), along.v, float(at.v[0])) for of, along, at in shown]
     gain = [Reading(of, float(at.gain[0]), along.gain, float(at.gain[0])) for of, along, at in shown]
     sent = [Reading(of, abs(float(at.delta[0])), abs(along.delta), abs(float(at.delta[0]))) for of, along, at in each]
-    v = "v of the first class" if c.pair.pair.row else "Prediction v = φ(z)"
+    shapes = c.pair.pair.two and not c.pair.pair.cost.of_error
+    v = "v of the first class" if c.pair.pair.row else "Mean v = a/(a + b)" if shapes else "Prediction v = φ(z)"
     truths = tuple((of, along.truth) for of, along, _ in shown)
     return (
         _panel(f"{v}, and the error v − y", f"the error at z = {z}", prediction, truths),

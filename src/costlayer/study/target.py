@@ -71,6 +71,13 @@ class Encoding:
 
         Raises InvalidValue, naming a pair to use, where pair and target do not fit.
         """
+        if read_pair(name).two:
+            raise InvalidValue(
+                "pairs",
+                f"{name}, of two scores per target",
+                "a pair of one score per output, whose predictions a study can compare with others",
+                f"Train it with costlayer.torch.CostLayer({name!r}), behind two outputs.",
+            )
         if kind in CLASS_KINDS:
             return cls._of_classes(name, read_pair(name), classes)
         return cls._of_numbers(name, read_pair(name), kind, train, every)

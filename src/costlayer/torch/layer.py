@@ -32,6 +32,7 @@ _STORAGE = {
 }
 
 
+_TYPES = tuple(_STORAGE)
 _HALVES = (torch.bfloat16, torch.float16)
 # `torch.compiler.disable`, but that imports the compiler at once, for seconds; this one only where it is called
 _outside: Any = getattr(torch, "_disable_dynamo", None) or torch.compiler.disable
@@ -154,6 +155,7 @@ class CostLayer(nn.Module):
             and self.softcap is None
             and self._buffers["logit_adjustment"] is None
             and not self.z_loss
+            and not pair.two
             and not (pair.row and not (pair.closed and pair.closed.margin))
         )
 
@@ -176,8 +178,9 @@ class CostLayer(nn.Module):
         labels_alone = self.label_smoothing == 0.0 or pair.cost.name != "cross_entropy"
         kept = kept & (counted != 0) if counted is not None and labels_alone else kept
         if self.ignore_index is not None or own is not None:
-            of_targets = kept if axis is None or labelled else kept.unsqueeze(axis)
-            y = torch.where(of_targets, y, 0 if pair.row or 0.0 in pair.target else 1)  # any that is allowed
+            of_targets = kept if y.shape == shape else kept.unsqueeze(axis)  # type: ignore
+            allowed = 0 if pair.row else next(each for each in (0, 1, 0.5) if each in pair.target)
+            y = torch.where(of_targets, y, allowed)
         if pair.target.ends_only:
             y = torch.where(y == 0, -1, y)
         y, smooth = y if labelled else y.to(z.dtype), self.label_smoothing
@@ -236,13 +239,14 @@ class CostLayer(nn.Module):
         return z
 
     def _kind(self, z: Tensor, y: Tensor) -> tuple[int | None, bool, torch.Size]:
-        """The axis of the classes, whether targets are class indices, and the shape of the examples."""
-        axis = min(1, z.ndim - 1) if self.pair.row else None
-        labelled = axis is not None and not y.is_floating_point()
+        """The axis of the classes or of two scores, whether targets are class indices, and the examples' shape."""
+        axis = front.score_axis(self.pair, z) if self.pair.two else min(1, z.ndim - 1) if self.pair.row else None
+        labelled = self.pair.row and not y.is_floating_point()
         shape = z.shape if axis is None else z.shape[:axis] + z.shape[axis + 1 :]
-        if y.shape != (shape if labelled else z.shape):
+        expected = shape if labelled or self.pair.two else z.shape
+        if y.shape != expected:
             given = f"shape {tuple(y.shape)} for scores of shape {tuple(z.shape)}"
-            raise InvalidValue("y", given, f"shape {tuple(shape if labelled else z.shape)}")
+            raise InvalidValue("y", given, f"shape {tuple(expected)}")
         return axis, labelled, shape
 
     def _counted(self, z: Tensor, y: Tensor, labelled: bool) -> tuple[Tensor, Tensor | None]:
@@ -415,7 +419,8 @@ class CostLayer(nn.Module):
         return _Predict.apply(z, self, z.requires_grad and torch.is_grad_enabled())[0]  # type: ignore
 
     def constant(self, y: Tensor, weight: Tensor | None = None, classes: int | None = None) -> Tensor:
-        """The constant score with the least cost, as `costlayer.constant` finds it: the right initial bias.
+        """The constant score, or both of two, with the least cost, as `costlayer.constant` finds it: the right
+        initial bias.
 
         Ignored targets, class weights, label smoothing and the options on scores count as they do in training.
 
@@ -432,7 +437,9 @@ class CostLayer(nn.Module):
                 columns, each = torch.as_tensor(targets).T, self.pos_weight
                 each = [None] * len(columns) if each is None else each.expand(len(columns))
                 parts = zip(columns, each, strict=True)
-                return torch.stack([self._with(pos_weight=yes).constant(column, weight) for column, yes in parts])
+                return torch.stack(
+                    [self._with(pos_weight=yes).constant(column, weight) for column, yes in parts], dim=-1
+                )
             targets, given, classes = self._as_trained_on(targets, given, classes)
         found = constant(self.pair, targets, given, classes)
         if (altered := alteration(self.pair, **self._options())) is not None:
@@ -448,7 +455,8 @@ class CostLayer(nn.Module):
             y, weight = y[kept], weight[kept]
         by_class = None if self.class_weight is None else _array(self.class_weight, "class_weight").astype(np.float64)
         if not self.pair.row:
-            self.evaluate(torch.zeros(y.shape), torch.as_tensor(y), None, delta=False)  # refuses what training would
+            scores = torch.zeros((*y.shape, 2) if self.pair.two else y.shape)
+            self.evaluate(scores, torch.as_tensor(y), None, delta=False)  # refuses what training would
             if by_class is not None:
                 weight = weight * (by_class[0] + (by_class[1] - by_class[0]) * y)
             if self.label_smoothing:
@@ -550,7 +558,7 @@ class _Cost(torch.autograd.Function):
         found = layer.evaluate(z, y, weight, delta)
         value = torch.as_tensor(found.value, dtype=torch.float32 if z.dtype in _HALVES else z.dtype)
         slope = torch.from_numpy(found.delta).view(z.dtype) if delta else z.new_empty(0)
-        ctx.axis = min(1, z.ndim - 1) if layer.pair.row else None
+        ctx.axis = min(1, z.ndim - 1) if layer.pair.row or layer.pair.two else None
         ctx.second = _Second(layer, z, y, weight) if delta else None
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(slope)
@@ -727,7 +735,7 @@ def _by_engine(z: Any) -> bool:
     if type(z) in (Tensor, nn.Parameter) and z.is_cpu and z.dtype in _STORAGE and z.layout is torch.strided:
         return True
     global _said
-    if not _said and isinstance(z, Tensor) and z.dtype in _STORAGE and z.device.type != "meta" and _is_dense(z):
+    if not _said and isinstance(z, Tensor) and z.dtype in _TYPES and z.device.type != "meta" and _is_dense(z):
         _said = True
         warnings.warn(
             f"costlayer has no engine for {z.dtype} on {z.device}: torch's operations do the same, in several passes.",
@@ -749,7 +757,7 @@ def _dense(z: Any) -> Tensor:
         raise InvalidType("z", f"{type(z).__name__}", "a torch tensor of scores", "For NumPy arrays: costlayer.value.")
     if not _is_dense(z):
         raise InvalidType("z", f"a tensor of layout {z.layout}", "a dense one", "Convert it: z.to_dense().")
-    if z.dtype not in _STORAGE:
+    if z.dtype not in _TYPES:
         raise InvalidType(
             "z", f"a tensor of {z.dtype}", "floating-point scores of 16 bits or more", "Convert it: z.float()."
         )

@@ -15,6 +15,7 @@ from torch import Tensor
 from costlayer.catalogue import build
 from costlayer.engines import reference
 from costlayer.errors import UnsupportedDerivative
+from costlayer.evaluate import score_axis
 from costlayer.pair import Pair
 
 
@@ -45,7 +46,7 @@ def _of_both(name: str) -> Any:
 
 WORDS = {
     **reference.WORDS,
-    **{word: _of_both(word) for word in ("exp", "expm1", "log", "log1p", "sign", "tanh")},
+    **{word: _of_both(word) for word in ("erf", "exp", "expm1", "log", "log1p", "sign", "tanh")},
     "absolute": _of_both("abs"),
     "log1p_unit": _of_both("log1p"),
     "maximum": _maximum,
@@ -77,21 +78,28 @@ class _Form:
     """What a function needs to know beside tensors, as one thing."""
 
     def __init__(
-        self, formulas: SimpleNamespace, values: tuple, canonical: bool = False, axis: int | None = None
+        self,
+        formulas: SimpleNamespace,
+        values: tuple,
+        canonical: bool = False,
+        axis: int | None = None,
+        two: bool = False,
     ) -> None:
-        self.formulas, self.values, self.canonical, self.axis = formulas, values, canonical, axis
+        self.formulas, self.values, self.canonical, self.axis, self.two = formulas, values, canonical, axis, two
 
 
 def cost(formulas: SimpleNamespace, pair: Pair, z: Tensor, y: Tensor, axis: int | None) -> Tensor:
-    """The cost of each example: scores and targets of one shape or, with the classes along `axis`, class indices.
+    """The cost of each example: scores and targets of one shape or, with the classes along `axis`, class indices; or
+    with two scores along `axis`, one target for both.
 
     Differentiable by the scores, twice; a third derivative is refused.
     """
+    form = _Form(formulas, pair.values, bool(pair.canonical), axis, pair.two)
     if torch.compiler.is_compiling():
         with torch.no_grad():
-            value, delta = _evaluate(z, y, _Form(formulas, pair.values, bool(pair.canonical), axis))
+            value, delta = _evaluate(z, y, form)
         return _with_slope(value, z, delta, axis)
-    return _Cost.apply(z, y, _Form(formulas, pair.values, bool(pair.canonical), axis))[0]  # type: ignore
+    return _Cost.apply(z, y, form)[0]  # type: ignore
 
 
 def refuse_nested_forward_mode() -> None:
@@ -137,6 +145,9 @@ def _evaluate(z: Tensor, y: Tensor, form: _Form) -> tuple[Tensor, Tensor]:
     if axis is None:
         value, delta, _ = formulas.terms(z, y, *values)
         return value, delta
+    if form.two:
+        value, *slopes, _, _, _ = formulas.terms(*z.unbind(axis), y, *values)
+        return value, torch.stack(slopes, axis)
     if y.is_floating_point():
         p, q, log_p, log_q = _shares(z, axis)
         terms, slope, _ = formulas.row_terms(p, q, log_p, log_q, y, *values)
@@ -163,6 +174,10 @@ def _along(z: Tensor, y: Tensor, u: Tensor, form: _Form) -> Tensor:
         return formulas.rows_along(z, u, axis)
     if axis is None:
         return formulas.terms(z, y, *values)[2] * u
+    if form.two:
+        *_, first, both, second = formulas.terms(*z.unbind(axis), y, *values)
+        u_0, u_1 = u.unbind(axis)
+        return torch.stack((first * u_0 + both * u_1, both * u_0 + second * u_1), axis)
     if not y.is_floating_point():
         y = torch.zeros_like(z).scatter(axis, y.unsqueeze(axis), 1.0)
     p = torch.softmax(z, axis)
@@ -247,6 +262,10 @@ class _Along(torch.autograd.Function):
 
 def predict(formulas: SimpleNamespace, pair: Pair, z: Tensor) -> Tensor:
     """φ(z), with what autograd needs for its derivative."""
+    if pair.two:
+        axis = score_axis(pair, z)
+        found = zip((formulas.first, formulas.second), z.unbind(axis), strict=True)
+        return torch.stack([activated(SimpleNamespace(activation=of), score, ()) for of, score in found], axis)
     if pair.row:
         return torch.softmax(z, min(1, z.ndim - 1))
     return activated(formulas, z, pair.activation_values)
