@@ -1,7 +1,8 @@
 """The polynomials of `costlayer.engines.vector_math`, derived anew: near-minimax, each rounded to its arithmetic type.
 
 Prints the table as the module holds it and, for each polynomial, the largest error of the function that is made of it
-when nothing else is rounded; says at the end whether the module's table is this one. It takes some minutes.
+when nothing else is rounded; says at the end whether the module's table is this one. So it does with the polynomials
+that formulas hold. It takes some minutes.
 
 Remez's exchange algorithm on a fine grid of Chebyshev nodes. Coefficients are rounded one after the other, from the
 constant on, and those that are left are fitted again, so that they make up for what rounding did.
@@ -9,6 +10,7 @@ constant on, and those that are left are fitted again, so that they make up for 
 
 import struct
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from mpmath import mp
 
@@ -91,6 +93,30 @@ def surprise(x: mp.mpf) -> mp.mpf:
     return -mp.log(mp.erfc(x)) / x - 1
 
 
+def arctan_over(t: mp.mpf) -> mp.mpf:
+    """arctan(x)/x at t = x²."""
+    x = mp.sqrt(t)
+    return mp.atan(x) / x
+
+
+def excess(w: mp.mpf) -> mp.mpf:
+    """(φ(t)/Φ(−t) − t) (t + 4) at w = (t − 4)/(t + 4)."""
+    t = 4 * (1 + w) / (1 - w)
+    if t > 1e4:  # where that difference is the series of 1/t
+        x = 1 / t
+        found = x - 2 * x**3 + 10 * x**5 - 74 * x**7 + 706 * x**9 - 8162 * x**11
+    else:
+        with mp.workdps(mp.dps + 30):
+            found = mp.exp(-t * t / 2) * mp.sqrt(2 / mp.pi) / mp.erfc(t / mp.sqrt(2)) - t
+    return found * (t + 4)
+
+
+def short(u: mp.mpf) -> mp.mpf:
+    """(exp(−u) − 1 + u)/u²."""
+    with mp.workdps(mp.dps + 30):
+        return (mp.exp(-u) - 1 + u) / u**2
+
+
 SLACK = 1 + mp.mpf("1e-6")  # rounding may take the reduced argument of exp a little further
 REDUCED = (-LN2 / 2 * SLACK, LN2 / 2 * SLACK)
 UNIT = (mp.mpf(0), mp.mpf(1))
@@ -120,6 +146,14 @@ POLYNOMIALS: list[tuple[str, Real, Real, tuple[mp.mpf, mp.mpf], dict[str, int]]]
 ]
 
 
+# Of formulas, in the same way: name, file, function, whose relative error counts, interval and degree.
+FORMULAS: list[tuple[str, str, Real, tuple[int, int], int]] = [
+    ("arctan_over", "distributions", arctan_over, (0, 1), 20),
+    ("excess", "distributions", excess, (-1, 1), 29),
+    ("short", "pairs/cloglog_cross_entropy", short, (0, 1), 12),
+]
+
+
 def derive() -> dict[str, dict[str, tuple[list[float], mp.mpf]]]:
     """Kind of arithmetic, name, (coefficients, error)."""
     found: dict[str, dict] = {"full": {}, "spare": {}, "half": {}}
@@ -143,6 +177,13 @@ def main() -> None:
         print("    },")
     table = {kind: {name: tuple(c) for name, (c, _) in rows.items()} for kind, rows in found.items()}
     print("The module's table is", "the same." if table.items() <= vector_math.COEFFICIENTS.items() else "another one.")
+    for name, file, function, (low, high), degree in FORMULAS:
+        coefficients, error = minimax(
+            "full", function, lambda x, f=function: 1 / f(x), mp.mpf(low), mp.mpf(high), degree
+        )
+        text = Path(vector_math.__file__).parents[1].joinpath(f"{file}.py").read_text(encoding="utf-8")
+        same = all(repr(abs(c)) in text for c in coefficients)
+        print(f"{name}, {file}.py: 2^{float(mp.log(error, 2)):.1f}, {'the same' if same else coefficients}")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,17 @@ CLOSED = {
         None if y in (0, 1) else (1 - y) * v + y * (1 - v),
         None,
     ),
+    "sigmoid+focal": lambda z, y, v, log_v: yes_or_no(y / 4, 3 * (1 - y) / 4, focal(-z, 2), focal(z, 2)),
+    "sigmoid+asymmetric": lambda z, y, v, log_v: yes_or_no(y, 1 - y, focal(-z, 1), asymmetric(v)),
+    "probit+cross_entropy": lambda z, y, v, log_v: (
+        None,
+        yes_or_no(y, 1 - y, *(3 * (truth.formula("exp(-z**2/2)/(2*pi)**0.5/Phi(z)", z=s),) for s in (z, -z)))[1],
+        None,
+    ),
+    "cloglog+cross_entropy": lambda z, y, v, log_v: yes_or_no(
+        y * (1 + truth.exp(z) / 8), 1 - y, cloglog(z), 3 * (truth.exp(z),)
+    ),
+    "cauchit+cross_entropy": lambda z, y, v, log_v: yes_or_no(y, 1 - y, cauchit(z), cauchit(-z)),
     "exp+poisson": lambda z, y, v, log_v: (v + abs(y * z), v + y, None),
     "exp+msle": lambda z, y, v, log_v: (
         (truth.ln(1 + v) + truth.ln(1 + y)) ** 2,
@@ -37,6 +48,44 @@ CLOSED = {
         (gain(z) / v) * (1 + y / v),
     ),
 }
+
+
+def yes_or_no(a, b, yes, no):
+    """The sizes of a times one cost and b times another one."""
+    return tuple(a * one + b * other for one, other in zip(yes, no, strict=True))
+
+
+def focal(d, gamma):
+    """The sizes of what one_class.focal adds up."""
+    p, q = gain(-d), gain(d)
+    far, scale = gamma * p * -truth.ln(p), q**gamma
+    return -scale * truth.ln(p), scale * (far + q), scale * (far * (gamma * p + q) + p * q * (1 + 2 * gamma))
+
+
+def asymmetric(v):
+    """Of a no, by m = v − 0.05, which loses to v where it is small."""
+    m, q = v - truth.formula("0.05"), 1 - v
+    if m <= 0:
+        return 0, 0, 0
+    share, over, far = q / (1 - m), v / m, -truth.ln(1 - m)
+    scale, pull = m**4 * (1 + over), 4 * over * q * far
+    turn = v * share * (q + v * (1 - share) + 8 * over * q)
+    return scale * far, scale * (v * share + pull), scale * (turn + pull * (3 * over * q + 1))
+
+
+def cloglog(z):
+    """Of a yes."""
+    u = truth.exp(z)
+    rest = truth.exp(-u)
+    pull = u * rest / (1 - rest)
+    return -truth.ln(1 - rest), pull, pull * (u - (1 - rest)) / (1 - rest)
+
+
+def cauchit(z):
+    """Of a yes."""
+    v = truth.formula("1/2 + arctan(z)/pi", z=z)
+    pull, curl = 1 / (mp.pi * (1 + z * z) * v), 2 * abs(z) / (1 + z * z)
+    return -truth.ln(v), pull, pull * (pull + curl)
 
 
 def gain(z):

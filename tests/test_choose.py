@@ -188,6 +188,35 @@ def test_imbalance_names_what_accuracy_hides():
     assert "accuracy hides" not in " ".join(choose(repeated(500, 500)).reasons)
 
 
+YES_RARE, NO_RARE = repeated(970, 30), repeated(30, 970)
+LABELS = np.repeat([[1, 0, 0], [0, 1, 0], [0, 0, 0], [1, 1, 0], [0, 0, 1]], [30, 30, 20, 17, 3], axis=0)
+
+
+@pytest.mark.parametrize(
+    ("y", "offered"),
+    [
+        (repeated(500, 500), []),
+        (repeated(890, 110), []),
+        (YES_RARE, ["sigmoid+focal", "cloglog+cross_entropy"]),
+        (NO_RARE, ["sigmoid+focal"]),  # the logarithm of a rate is asked for where few rows have an event
+        (["no"] * 97 + ["yes"] * 3, ["sigmoid+focal", "cloglog+cross_entropy"]),
+        (np.eye(2)[YES_RARE], ["sigmoid+focal", "cloglog+cross_entropy"]),
+        (LABELS, ["sigmoid+focal", "sigmoid+asymmetric", "cloglog+cross_entropy"]),
+        (1 - LABELS, ["sigmoid+focal", "sigmoid+asymmetric"]),
+        (LABELS[:, :2], []),
+        (np.c_[LABELS[:, :2], np.zeros(len(LABELS))], []),  # a column that never changes is not rare
+    ],
+    ids=["even", "a ninth", "rare", "rare no", "text", "one-hot", "labels", "rare noes", "even labels", "constant"],
+)
+def test_rare_answers_bring_up_what_is_used_for_them(y, offered):
+    advice = choose(y)
+    assert advice.pair == "sigmoid+cross_entropy"
+    rest = dict(advice.alternatives)
+    assert [name for name in rest if name != "identity+hinge"] == offered
+    if offered:
+        assert "3.0% of the rows" in rest["sigmoid+focal"]
+
+
 def test_rare_classes_are_named():
     text = " ".join(choose(["a"] * 500 + ["b"] * 400 + ["c"] * 3).reasons)
     assert "1 class has fewer than 10 rows (c)" in text

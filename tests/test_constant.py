@@ -104,6 +104,27 @@ def test_two_scores_for_each_column():
         cl.constant("exp_exp+beta", np.array([0.5, 1.0]))
 
 
+@pytest.mark.parametrize("y", [[0.9] * 5, [0.1] * 5, [0.5, 0.55], [0, 0, 0, 1]], ids=str)
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("sigmoid+focal", {}),
+        ("sigmoid+focal", {"gamma": 5.0, "alpha": 0.01}),
+        ("sigmoid+asymmetric", {"clip": 0.3}),
+    ],
+)
+def test_where_yes_and_no_count_differently_the_best_score_may_lie_beyond_every_target(name, given, y):
+    pair, y = build(name, given), np.array(y, float)
+    found, grid = mean(pair, cl.constant(pair, y), y, None), np.linspace(-6, 6, 121)
+    assert found <= least(lambda z: mean(pair, z, y, None), grid) + 1e-9
+
+
+def test_all_yes_or_all_no_counts_half_a_time_under_these_too():
+    for pair in (build("sigmoid+focal", {}), build("sigmoid+asymmetric", {})):
+        assert cl.constant(pair, np.zeros(9)) == pytest.approx(np.log(0.05 / 0.95))
+        assert cl.constant(pair, np.ones(9)) == pytest.approx(np.log(0.95 / 0.05))
+
+
 def rows_cost(pair, z, y, weight):
     return float(cl.value(pair, np.tile(z, (len(y), 1)), y, weight, "weighted_mean"))
 

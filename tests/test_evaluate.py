@@ -185,6 +185,102 @@ def test_what_makes_no_sense_is_refused():
         evaluate(build("softmax+mse", {}), rows, shares, class_weight=[1.0, 1.0])
 
 
+def with_pos_weight(z, y, pos_weight, weight=None, smoothing=0.0, reduction="mean"):
+    """torch's value and gradient; its smoothing of yes-or-no targets is done by hand."""
+    scores = torch.tensor(z, requires_grad=True)
+    value = torch.nn.functional.binary_cross_entropy_with_logits(
+        scores,
+        torch.tensor((1 - smoothing) * y + smoothing / 2),
+        None if weight is None else torch.tensor(weight),
+        pos_weight=torch.as_tensor(pos_weight),
+        reduction=reduction,
+    )
+    value.sum().backward()
+    return value.detach().numpy(), scores.grad.numpy()
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("form", ["number", "zero", "large", "per score", "per row and score"])
+def test_pos_weight_is_torchs(form, soft, weighted, smoothing, reduction):
+    random = np.random.default_rng(11)
+    z = 3 * random.normal(size=(5, 3))
+    y = random.random(z.shape) if soft else (random.random(z.shape) < 0.4) * 1.0
+    pos_weight = {
+        "number": np.float64(2.5),
+        "zero": np.float64(0.0),
+        "large": np.float64(1e6),
+        "per score": np.array([0.0, 1.0, 7.5]),
+        "per row and score": random.random(z.shape) * 4,
+    }[form]
+    weight = np.array([1.0, 0.0, 3.0, 0.5, 2.0]) if weighted else None
+    own = None if weight is None else np.repeat(weight[:, None], 3, 1)
+    value, gradient = with_pos_weight(z, y, pos_weight, own, smoothing, reduction)
+    options = {"reduction": reduction, "label_smoothing": smoothing, "pos_weight": pos_weight}
+    found = evaluate(BCE, z, y, weight, curvature=True, **options)
+    np.testing.assert_allclose(found.value, value, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(found.delta, gradient, rtol=1e-10, atol=1e-12)
+    step = 1e-5
+    moved = [evaluate(BCE, z + shift, y, weight, **options).delta for shift in (step, -step)]
+    np.testing.assert_allclose(found.curvature, (moved[0] - moved[1]) / (2 * step), rtol=1e-4, atol=1e-9 * value.max())
+
+
+def test_pos_weight_keeps_the_type_of_the_scores_and_its_digits():
+    z, y = np.array([63.8, -40.0, 3.0], np.float32), np.array([1.0, 0.0, 1.0], np.float32)
+    found = evaluate(BCE, z, y, pos_weight=np.float64(3.0), reduction="sum")
+    assert found.delta.dtype == np.float32
+    right = [-3 * np.exp(-63.8), np.exp(-40.0), -3 / (1 + np.exp(3.0))]
+    np.testing.assert_allclose(found.delta, right, rtol=3e-6)
+
+
+def test_pos_weight_and_what_is_left_out():
+    """Ignored examples and those of weight 0 do no harm; a mean divides by the same as without."""
+    z, y = np.array([0.5, np.nan, -1.0, np.inf]), np.array([1.0, -1.0, 0.0, 1.0])
+    options = {"ignore_index": -1, "pos_weight": 4.0}
+    found = evaluate(BCE, z, y, np.array([1.0, 1.0, 2.0, 0.0]), **options)
+    alone = evaluate(BCE, z[[0, 2]], y[[0, 2]], np.array([4.0, 2.0]), reduction="sum")
+    assert found.denominator == 3.0
+    assert found.value == pytest.approx(alone.value / 3)
+    assert found.delta.tolist() == pytest.approx([alone.delta[0] / 3, 0.0, alone.delta[1] / 3, 0.0])
+    assert evaluate(BCE, z, y, np.array([1.0, 1.0, 2.0, 0.0]), reduction="weighted_mean", **options).denominator == 3.0
+
+
+@pytest.mark.parametrize(
+    "name", ["probit+cross_entropy", "cloglog+cross_entropy", "sigmoid+focal", "sigmoid+asymmetric"]
+)
+def test_pos_weight_counts_a_yes_so_often_under_every_yes_or_no_cost(name):
+    pair, z, y = build(name, {}), np.array([-2.0, -0.5, 0.5, 2.0]), np.array([0.0, 1.0, 0.25, 1.0])
+    found = evaluate(pair, z, y, pos_weight=3.0, reduction="none", curvature=True)
+    no, yes = (evaluate(pair, z, np.full(4, goal), reduction="none", curvature=True) for goal in (0.0, 1.0))
+    for what in ("value", "delta", "curvature"):
+        right = 3.0 * y * getattr(yes, what) + (1 - y) * getattr(no, what)
+        np.testing.assert_allclose(getattr(found, what), right, rtol=1e-12, atol=1e-15)
+
+
+def test_costs_said_to_be_of_yes_or_no_are(pointwise_pair):
+    """y times the cost of a yes and 1 − y times that of a no: what pos_weight may weigh."""
+    if not pointwise_pair.cost.yes_or_no:
+        with pytest.raises(InvalidValue, match=r"^pos_weight: got one for"):
+            evaluate(pointwise_pair, np.zeros(1), np.ones(1), pos_weight=2.0)
+        return
+    z = np.linspace(-3.0, 3.0, 7)
+    no, half, yes = (evaluate(pointwise_pair, z, np.full(7, y), reduction="none").value for y in (0.0, 0.25, 1.0))
+    np.testing.assert_allclose(half, 0.75 * no + 0.25 * yes, rtol=1e-12)
+
+
+@pytest.mark.parametrize("given", [-1.0, np.nan, np.inf, [1.0, 2.0], [[1.0], [2.0], [3.0]], "many"])
+def test_a_pos_weight_that_does_not_fit_is_refused(given):
+    with pytest.raises((InvalidValue, InvalidType), match=r"^pos_weight: got"):
+        evaluate(BCE, np.zeros((2, 3)), np.zeros((2, 3)), pos_weight=given)
+
+
+def test_a_pos_weight_of_a_row_pair_is_refused_with_what_to_use():
+    with pytest.raises(InvalidValue, match=r"^pos_weight: got one for softmax\+cross_entropy.*class_weight"):
+        evaluate(CE, np.zeros((1, 2)), np.array([0]), pos_weight=2.0)
+
+
 @pytest.mark.parametrize("name", ["identity+mse", "exp+gamma"])
 def test_an_ignored_number_of_a_pointwise_pair(name):
     found = evaluate(build(name, {}), np.array([1.0, np.nan]), np.array([2.0, -999.0]), ignore_index=-999)

@@ -14,7 +14,7 @@ import costlayer as cl
 from costlayer import explain
 from costlayer.errors import InvalidType, InvalidValue, MissingExtra
 from costlayer.explain.curves import TABLE, contrast, curve, targets, wrong
-from costlayer.explain.reading import panels
+from costlayer.explain.reading import panels, title
 from covering import every_pair
 
 PAIRS = {pair.name: pair for pair in cl.pairs()}
@@ -98,6 +98,23 @@ def test_a_pair_stands_beside_one_of_the_other_kind(pair):
     for panel in panels(c):
         for reading in panel.readings:
             assert panel.low <= reading.at <= panel.high
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("sigmoid+mse", "badly wrong, hardly corrected"),
+        ("sigmoid+cross_entropy", "sends back the error itself"),
+        ("identity+mse", "sends back twice the error"),
+        ("probit+cross_entropy", "pulls on, however wrong"),
+        ("sigmoid+focal", "does not fall silent"),
+        ("cauchit+cross_entropy", "lets go of what is far off"),
+        ("sigmoid+asymmetric", "lets go of what is far off"),
+        ("identity+tukey", "lets go of what is far off"),
+    ],
+)
+def test_the_headline_is_what_the_curves_show(name, told):
+    assert title(contrast(PAIRS[name])).endswith(told)
 
 
 def test_the_pair_to_use_instead():

@@ -42,6 +42,9 @@ from covering import every_pair
         ("lngamma(a)", "lnΓ(a)", r"\ln\Gamma\left(a\right)"),
         ("psi(a)", "ψ(a)", r"\psi\left(a\right)"),
         ("erf(z[0])/pi", "erf(z_0)/π", r"\frac{\mathrm{erf}\left(z_{0}\right)}{\pi}"),
+        ("clip**gamma_neg", "clip^γ_neg", r"\mathrm{clip}^{\gamma_{\mathrm{neg}}}"),
+        ("Phi(z)/pi", "Φ(z)/π", r"\frac{\Phi\left(z\right)}{\pi}"),
+        ("arctan(z)", "arctan(z)", r"\arctan\left(z\right)"),
     ],
 )
 def test_printing(source, plain, tex):

@@ -17,7 +17,7 @@ HEAVY = {"torch", "numba", "llvmlite", "sklearn", "polars", "plotly", "rich", "t
 # From the ground up; a part may import its own and those on lines above it.
 LAYERS = [
     ["words", "errors", "formula"],
-    ["pair", "files"],
+    ["pair", "files", "distributions"],
     ["costs", "pairs"],
     ["activations"],
     ["catalogue"],

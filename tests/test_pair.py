@@ -27,18 +27,38 @@ REFUSED = [
     if f"{activation}+{cost}" not in NAMES
     and f"{activation}+{cost}" not in ALIASES
     and (not COSTS[cost].listed or (COSTS[cost].rows_only and activation != "softmax"))  # others are made by name
+    and not (ACTIVATIONS[activation].listed and f"sigmoid+{cost}" in NAMES)
 ]
 
 
 def test_the_catalogue():
     pointwise = ["identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "softplus", "exp"]
     expected = {f"{activation}+{cost}" for activation in [*pointwise, "softmax"] for cost in ("mse", "mae", "huber")}
-    expected |= {"sigmoid+cross_entropy", "softmax+cross_entropy", "softmax+binary_cross_entropy"}
+    links = ("sigmoid", "probit", "cloglog", "cauchit")
+    expected |= {f"{link}+cross_entropy" for link in links}
+    expected |= {"softmax+cross_entropy", "softmax+binary_cross_entropy"}
     expected |= {f"{activation}+hinge" for activation in ("identity", "tanh", "leaky_relu", "elu")}
     expected |= {f"{activation}+{cost}" for activation in ("exp", "softplus") for cost in ("poisson", "gamma")}
     costs = {name.partition("+")[2] for name in expected}  # others may have been added since
     assert expected == {name for name in NAMES if name.partition("+")[2] in costs}
     assert len(cl.pairs()) == len(NAMES)
+
+
+def test_links_that_the_catalogue_shows_with_one_cost_take_others_by_name():
+    pair = build("probit+mse", {})
+    assert pair.starves
+    assert "probit+cross_entropy" in pair.instead
+    assert str(pair) not in NAMES
+    assert str(build("cloglog+binary_cross_entropy", {})) == "cloglog+cross_entropy"
+
+
+def test_a_cost_may_mean_another_one_behind_a_softmax():
+    """One class of several there, a yes or no elsewhere; the names are those that people know."""
+    row, one = build("softmax+focal", {}), build("sigmoid+focal", {})
+    assert (list(row.parameters), list(one.parameters)) == (["gamma"], ["gamma", "alpha"])
+    assert build("probit+focal", {"alpha": 0.5}).cost is one.cost
+    with pytest.raises(InvalidValue, match=r"sigmoid\+focal"):
+        build("identity+focal", {})
 
 
 def test_claims():

@@ -17,60 +17,69 @@ from costlayer.pair import Pair
 DIGITS = 1000  # 1 - tanh 800 is 1e-695
 STEP = "1e-60"
 
-# mpmath's numbers as an engine's words.
-WORDS = {
-    "absolute": abs,
-    "double": mp.mpf,
-    "erf": mp.erf,
-    "exp": mp.exp,
-    "expm1": mp.expm1,
-    "log": mp.log,
-    "log1p": mp.log1p,
-    "log1p_unit": mp.log1p,
-    "maximum": max,
-    "minimum": min,
-    "real": mp.mpf,
-    "sign": mp.sign,
-    "tanh": mp.tanh,
-    "where": words.where,
-}
-
 
 @cache
 def _once(function, precision, x):
     return function(x)
 
 
-def exp(x):
+def once(function):
     """What takes the time, once for every number."""
-    return _once(mp.exp, mp.prec, x)
+    return lambda x: _once(function, mp.prec, x)
 
 
-def ln(x):
-    return _once(mp.log, mp.prec, x)
+exp, ln, erfc, tanh, log1p = map(once, (mp.exp, mp.log, mp.erfc, mp.tanh, mp.log1p))
+# mpmath's numbers as an engine's words.
+WORDS = {
+    "absolute": abs,
+    "double": mp.mpf,
+    "erf": once(mp.erf),
+    "exp": exp,
+    "expm1": once(mp.expm1),
+    "log": ln,
+    "log1p": log1p,
+    "log1p_unit": log1p,
+    "maximum": max,
+    "minimum": min,
+    "real": mp.mpf,
+    "sign": mp.sign,
+    "tanh": tanh,
+    "where": words.where,
+}
+
+
+def normal(x):
+    """Φ(x), of which both signs share what takes the time."""
+    tail = erfc(abs(x) / mp.sqrt(2)) / 2
+    return tail if x < 0 else 1 - tail
 
 
 _NAMES = {
+    "Phi": normal,
     "abs": abs,
-    "erf": lambda x: _once(mp.erf, mp.prec, x),
+    "erf": once(mp.erf),
+    "arctan": mp.atan,
     "exp": exp,
     "ln": ln,
-    "lngamma": lambda x: _once(mp.loggamma, mp.prec, x),
+    "lngamma": once(mp.loggamma),
     "max": max,
     "min": min,
     "mpf": mp.mpf,
     "pi": mp.pi,
-    "psi": lambda x: _once(mp.digamma, mp.prec, x),
+    "psi": once(mp.digamma),
     "sign": mp.sign,
     "softplus": lambda x: ln(1 + exp(x)),
     "sigma": lambda x: 1 / (1 + exp(-x)),
-    "tanh": lambda x: _once(mp.tanh, mp.prec, x),
+    "tanh": tanh,
     "add": lambda term, count: mp.fsum(term(k) for k in range(count)),
 }
 
 
 class _ToPython(ast.NodeTransformer):
-    """From the notation of formulas to Python: `sum(e, k)` adds over the classes, `where` is lazy."""
+    """From the notation of formulas to Python: `sum(e, k)` adds over the classes, `where` is lazy, 1 − v is `rest`."""
+
+    def visit_BinOp(self, node):
+        return ast.Name("rest") if ast.unparse(node) == "1 - v" else self.generic_visit(node)
 
     def visit_Call(self, node):
         self.generic_visit(node)
@@ -92,7 +101,9 @@ def _code(source: str):
 
 
 def formula(source: str, **names):
-    """A printed formula, evaluated."""
+    """A printed formula, evaluated; `rest` is 1 − v, unless it is given where it has more digits."""
+    if "v" in names and not isinstance(names["v"], list):
+        names = {"rest": 1 - names["v"], **names}
     return eval(_code(source), {**_NAMES, **names})
 
 
@@ -110,11 +121,25 @@ def predict(pair: Pair, z):
     return [score / total for score in scores]
 
 
+REST = {"probit": "Phi(-z)", "cloglog": "exp(-exp(z))"}  # 1 − v, of which DIGITS would leave nothing
+
+
+def steep(pair: Pair, z):
+    """By how much more than others a gain loses: rounding e^z, under cloglog, moves exp(−e^z) by e^z units."""
+    return 1 + exp(z) / 8 if str(pair.activation) == "cloglog" else 1
+
+
+def names(pair: Pair, z, y) -> dict:
+    """What the names in a pointwise pair's formulas stand for."""
+    found = {"z": z, "y": y, "v": predict(pair, z), **given(pair)}
+    return found | ({"rest": formula(REST[str(pair.activation)], z=z)} if str(pair.activation) in REST else {})
+
+
 def composed(pair: Pair, z, y):
     """The cost of the prediction: for rows the sum over the classes; softmax+cross_entropy is −Σ y ln v by name."""
-    v, parameters = predict(pair, z), given(pair)
     if not pair.row:
-        return formula(pair.cost.formula, v=v, y=y, **parameters)
+        return formula(pair.cost.formula, **names(pair, z, y))
+    v, parameters = predict(pair, z), given(pair)
     if pair.cost.name == "cross_entropy":
         return -mp.fsum(goal * ln(p) for p, goal in zip(v, y, strict=True))
     return mp.fsum(formula(pair.cost.formula, v=p, y=goal, **parameters) for p, goal in zip(v, y, strict=True))

@@ -11,8 +11,11 @@ from costlayer.errors import InvalidType, InvalidValue, SaturationWarning, neare
 from costlayer.pair import Cost, Pair
 from costlayer.pairs import CLOSED_FORMS
 
-# Behind a sigmoid cross_entropy means the binary one; log_likelihood is the same cost by another name.
-ALIASES = {"log_likelihood": "cross_entropy", "sigmoid+binary_cross_entropy": "sigmoid+cross_entropy"}
+# Behind these activations cross_entropy means the binary one; log_likelihood is the same cost by another name.
+ALIASES = {"log_likelihood": "cross_entropy"} | {
+    f"{activation}+binary_cross_entropy": f"{activation}+cross_entropy"
+    for activation in ("sigmoid", "probit", "cloglog", "cauchit")
+}
 
 
 def pair(name: str | Pair, **parameters: float) -> Pair:
@@ -76,7 +79,13 @@ def build(name: str, parameters: dict) -> Pair:
             nearest(cost, [*COSTS, *(alias for alias in ALIASES if "+" not in alias)]),
         )
     activation, cost = ALIASES.get(f"{activation}+{cost}", f"{activation}+{cost}").split("+")
-    return Pair(ACTIVATIONS[activation], COSTS[cost], CLOSED_FORMS.get((activation, cost)), parameters)
+    return Pair(ACTIVATIONS[activation], _meant(activation, cost), CLOSED_FORMS.get((activation, cost)), parameters)
+
+
+def _meant(activation: str, name: str) -> Cost:
+    """The cost of that name behind the activation."""
+    cost = COSTS[name]
+    return cost.of_one if cost.of_one and not ACTIVATIONS[activation].row else cost
 
 
 def read_pair(text: str) -> Pair:
@@ -113,8 +122,9 @@ def _catalogue() -> tuple[Pair, ...]:
     found = []
     for activation in ACTIVATIONS:
         for cost in COSTS:
-            shown = COSTS[cost].listed
-            if ALIASES.get(f"{activation}+{cost}") or (shown and activation not in shown):
+            behind, before = _meant(activation, cost).listed, ACTIVATIONS[activation].listed
+            shown = (not behind or activation in behind) and (not before or cost in before)
+            if not shown or f"{activation}+{cost}" in ALIASES:
                 continue
             try:
                 found.append(build(f"{activation}+{cost}", {}))

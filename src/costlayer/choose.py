@@ -557,7 +557,37 @@ def _binary(target: _Target) -> _Choice:
         "a truth of 1 a score of 3 costs as much as one of -1."
     )
     avoid = {"sigmoid+mse": _SIGMOID_MSE, "softmax+cross_entropy": softmax, "identity+mse": mse}
-    return _Choice("sigmoid+cross_entropy", reasons, {"identity+hinge": hinge}, avoid, seen)
+    alternatives = {"identity+hinge": hinge} | _if_rare(target)
+    return _Choice("sigmoid+cross_entropy", reasons, alternatives, avoid, seen)
+
+
+def _if_rare(target: _Target) -> dict[str, str]:
+    """What else is used where the yes, or some label, is rare."""
+    table = target.table if not (target.one_hot and target.columns == 2) else None
+    if table is not None:
+        shares = np.sum(table == target.values[1], axis=0) / max(len(table), 1)
+        share = min(shares[(shares > 0.0) & (shares < 1.0)], key=lambda s: min(s, 1.0 - s), default=0.5)
+    else:
+        share = target.labels[-1][1] / sum(n for _, n in target.labels)
+    rarer = min(share, 1.0 - share)
+    if rarer >= RARE / 2:
+        return {}
+    unsure = "Its output is no share of yeses any more, as a probability is, and its powers need tuning."
+    found = {
+        "sigmoid+focal": f"when the rarer answer, in {_share(rarer)} of the rows, still drowns in easy examples: those "
+        f"already right count little. {unsure}"
+    }
+    if table is not None:
+        found["sigmoid+asymmetric"] = (
+            "when of many labels a row has few, and some that it has were not marked: it looks away from easy noes, "
+            f"and from those it is sure are a yes. {unsure}"
+        )
+    if share == rarer:
+        found["cloglog+cross_entropy"] = (
+            "when a yes says that a count was above 0, or that at least one of a group had a rare event: the score is "
+            "the logarithm of the rate, to which that of the exposure, or of the group's size, may be added."
+        )
+    return found
 
 
 def _on_label_columns(target: _Target, reasons: list[str]) -> tuple[str, dict[str, Any]]:

@@ -76,6 +76,9 @@ def _constant_score(pair: Pair, y: NDArray, weight: NDArray) -> float:
             if pair.target.ends_only:  # y only says on which side: where one is rare, v may go farther than that
                 far = np.log(2.0 * weight.sum() / weight.min())
                 low, high = low if mean(low, 1) <= 0.0 else -far, high if mean(high, 1) >= 0.0 else far
+            if pair.cost.yes_or_no:  # which may count for more than a no, so that v lies beyond every y
+                low = pair.range.low if mean(low, 1) > 0.0 else low
+                high = pair.range.high if mean(high, 1) < 0.0 else high
             if not pair.cost.convex:  # it may have several valleys: the deepest of those between quantiles of y
                 steps = np.clip(np.quantile(y, np.linspace(0.0, 1.0, 65)), low, max(low, high))
                 best = int(np.argmin([mean(v, 0) for v in steps]))

@@ -20,7 +20,7 @@ Weights, ignored targets, smoothing and reduction mean, in the order in which th
 1. `ignore_index`: examples whose target is this number are left out before any arithmetic.
 2. `label_smoothing` ε: the target becomes (1 − ε) y + ε / K; with yes-or-no targets (1 − ε) y + ε / 2.
 3. `pos_weight`: of a yes-or-no target y the part y counts so many times, in z's shape or one per score of an example
-   (trailing axes, as in torch), with cross_entropy: pos_weight · y ln v + (1 − y) ln (1 − v). No mean divides by it.
+   (trailing axes, as in torch): under cross_entropy pos_weight · y ln v + (1 − y) ln (1 − v). No mean divides by it.
 4. `class_weight`: an example counts as often as the weight of its class. With softmax+cross_entropy and smoothed or
    probability targets each class's term has its own weight, as in torch.
 5. `weight`: per example, in the shape of the examples or of their leading axes. An example of weight 0 is left out
@@ -606,7 +606,7 @@ def class_weights(class_weight: ArrayLike, classes: int, dtype: np.dtype) -> NDA
 
 def positive_weights(pair: Pair, pos_weight: ArrayLike, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
     """How much the part y of each target counts, in the shape of the scores."""
-    if pair.row or pair.cost.name != "cross_entropy":
+    if pair.row or not pair.cost.yes_or_no:
         raise _no_pos_weight(pair)
     weights = as_array("pos_weight", pos_weight)
     numbers(weights, "pos_weight")
@@ -631,7 +631,9 @@ def _no_classes(pair: Pair, argument: str) -> InvalidValue:
 
 def _no_pos_weight(pair: Pair) -> InvalidValue:
     fix = "Use class_weight=, one number per class." if pair.row else "Use weight=, one number per example."
-    return InvalidValue("pos_weight", f"one for {pair}", "a pair with yes-or-no targets and cross_entropy", fix)
+    return InvalidValue(
+        "pos_weight", f"one for {pair}", "a pair with yes-or-no targets, such as sigmoid+cross_entropy", fix
+    )
 
 
 def check_targets(pair: Pair, y: NDArray, kept: NDArray) -> None:

@@ -1,7 +1,8 @@
 """Formulas as people read them. Each is written once, in Python's notation, and printed as plain text or as LaTeX.
 
 Notation: `+ - * / **`, comparisons, indices `z[j]`, and the functions of `FUNCTIONS`: `sum(e, k)` adds e over k,
-`where(c, a, b)` is a where c holds, else b; `lngamma` is ln Γ and `psi` its derivative.
+`where(c, a, b)` is a where c holds, else b; `Phi` is the normal distribution, `lngamma` is ln Γ and `psi` its
+derivative.
 
 >>> text("ln(1 + exp(z)) - y*z"), latex("(v - y)**2/2")
 ('ln(1 + exp(z)) − y·z', '\\\\frac{\\\\left(v - y\\\\right)^{2}}{2}')
@@ -14,10 +15,10 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-FUNCTIONS = ("abs", "erf", "exp", "ln", "lngamma", "max", "min", "psi", "sign", "sum", "tanh", "where")
+FUNCTIONS = ("Phi", "abs", "arctan", "erf", "exp", "ln", "lngamma", "max", "min", "psi", "sign", "sum", "tanh", "where")
 AND = ", "  # between the formulas that say what names stand for
 _GREEK = {"alpha": "α", "beta": "β", "epsilon": "ε", "gamma": "γ", "pi": "π"}
-_CALLED = {"lngamma": "lnΓ", "psi": "ψ"}
+_CALLED = {"lngamma": "lnΓ", "psi": "ψ", "Phi": "Φ"}
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _COMPARE = {
     ast.Lt: ("<", "<"),
@@ -28,7 +29,9 @@ _COMPARE = {
     ast.NotEq: ("≠", r"\ne"),
 }
 _NUMBERS = {
+    "Phi": lambda x: math.erfc(-x / math.sqrt(2.0)) / 2.0,
     "abs": abs,
+    "arctan": math.atan,
     "erf": math.erf,
     "exp": np.exp,
     "ln": np.log,
@@ -198,7 +201,8 @@ class _Style(ABC):
 
 class _Text(_Style):
     def name(self, name):
-        return _GREEK.get(name, name)
+        stem, mark, index = name.partition("_")
+        return _GREEK.get(stem, stem) + mark + index
 
     def brackets(self, inner):
         return f"({inner})"
@@ -229,9 +233,9 @@ class _Latex(_Style):
     minus, times, column = "-", r" \, ", 1
 
     def name(self, name):
-        if len(name) == 1:
-            return name
-        return f"\\{name}" if name in _GREEK else rf"\mathrm{{{name}}}"
+        stem, _, index = name.partition("_")
+        drawn = stem if len(stem) == 1 else f"\\{stem}" if stem in _GREEK else rf"\mathrm{{{stem}}}"
+        return rf"{drawn}_{{\mathrm{{{index}}}}}" if index else drawn
 
     def brackets(self, inner):
         return rf"\left({inner}\right)"

@@ -112,6 +112,7 @@ class Activation:
             derivatives, and v as f g, two factors that have all their digits where v itself is beyond the numbers.
             None where it is no scale.
         parameters: by name, in the order in which `terms` takes them.
+        listed: the costs with which the catalogue shows it; with every one that fits, if empty.
         row: whether the scores of one example are normalised together.
         parts: the two activations of one that takes two scores per target, each for its own score; they take no
             parameters. Everything but name, summary and limits is then that of the first.
@@ -130,6 +131,7 @@ class Activation:
     flat: tuple[float, ...] = ()
     instead: str = ""
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    listed: tuple[str, ...] = ()
     row: bool = False
     scale: Callable | None = None
     parts: tuple[Activation, Activation] | None = None
@@ -161,6 +163,8 @@ class Cost:
         steep: whether its slope grows without bound as v nears an end of its domain, so that an activation that
             flattens there starves nobody.
         rows_only: whether it judges the probabilities of one class of several, and nothing else.
+        of_one: what its name means for a probability by itself, behind activations that are no softmax; None: the same.
+        yes_or_no: whether it is y times the cost of a yes plus 1 − y times that of a no, which `pos_weight` can weigh.
         listed: the activations behind which the catalogue shows it; behind every one that fits, if empty.
         second_domain: where the second of two predictions must lie, for a cost that judges two; else None.
         second_derivative: `∂ℓ` by the second of two predictions.
@@ -189,6 +193,8 @@ class Cost:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     steep: bool = False
     rows_only: bool = False
+    of_one: Cost | None = None
+    yes_or_no: bool = False
     listed: tuple[str, ...] = ()
     second_domain: Interval | None = None
     second_derivative: str = ""

@@ -296,6 +296,11 @@ AT = {
 # What meets 0 · ∞ in that table, worked out: value and δ as z → ∞ and as z → −∞, by whether y is 0 where it matters.
 CLOSED = {
     "sigmoid+cross_entropy": lambda y: (((1 - y and (1 - y) * INF), 1 - y), ((y and y * INF), -y)),  # ln(1 + e^z) − y z
+    "sigmoid+focal": lambda y: (((1 - y) and INF, 0.75 * (1 - y)), (y and INF, -y / 4)),
+    "sigmoid+asymmetric": lambda y: (((1 - y) * 0.95**4 * math.log(20), 0), (y and INF, -y)),  # 1 − clip is predicted
+    "probit+cross_entropy": lambda y: (((1 - y) and INF, (1 - y) and INF), (y and INF, y and -INF)),  # z²/2
+    "cloglog+cross_entropy": lambda y: (((1 - y) and INF, (1 - y) and INF), (y and INF, -y)),  # (1 − y) e^z − y z
+    "cauchit+cross_entropy": lambda y: (((1 - y) and INF, 0), (y and INF, 0)),  # ln π|z|
     "exp+poisson": lambda y: ((INF, INF), (y and INF, -y)),  # e^z − y z
     "exp+gamma": lambda y: ((INF, 1), (INF, -INF)),  # z + y e^−z
     "exp+msle": lambda y: ((INF, INF), (math.log1p(y) ** 2, 0)),

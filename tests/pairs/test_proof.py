@@ -22,13 +22,26 @@ def _digits():
         yield
 
 
-def exact(pair, words, log1p):
-    """The program, with its one series replaced by what it stands for (and is held to below)."""
+def exact(pair, words, library):
+    """The program, with its series and constants replaced by what they stand for (and are held to below)."""
     program = reference.bind(pair, words)
     space = program.terms.__globals__
-    if "softplus_log_rest" in space:
-        space["softplus_log_rest"] = lambda e: log1p(e) / e - 1
+    space |= {name: meant for name, meant in stands_for(words, library).items() if name in space}
     return program
+
+
+def stands_for(words, library):
+    """By the names that lowering gives them, in mpmath or SymPy."""
+    exp, log1p, root = words["exp"], words["log1p"], library.sqrt
+    erfc = truth.erfc if library is mp else library.erfc
+    return {
+        "softplus_log_rest": lambda e: log1p(e) / e - 1,
+        "cloglog_cross_entropy_short": lambda u: (exp(-u) - 1 + u) / u**2,
+        "distributions_pi": lambda: +library.pi,
+        "distributions_root_two_pi": lambda: root(2 * library.pi),
+        "distributions_arctan_over": lambda x: library.atan(x) / x,
+        "distributions_excess": lambda t: root(2 / library.pi) * exp(-t * t / 2) / erfc(t / root(2)) - t,
+    }
 
 
 def test_the_series_is_what_it_stands_for():
@@ -55,13 +68,15 @@ def rows(pair):
 
 
 def assert_same(got, expected, where, tolerance="1e-100", nothing="1e-860"):
+    if abs(got) < mp.mpf("1e-900"):  # nothing, of which a central difference leaves a little
+        nothing = ZERO
     same = abs(got - expected) <= mp.mpf(tolerance) * abs(expected) + mp.mpf(nothing)
     assert same, f"{where}: {mp.nstr(got, 20)}, expected {mp.nstr(expected, 20)}"
 
 
 def test_pointwise_program_gives_the_derivatives_of_the_value(pointwise_pair):
     pair = pointwise_pair
-    program = exact(pair, truth.WORDS, mp.log1p)
+    program = exact(pair, truth.WORDS, mp)
     for z, y in points(pair):
         found = program.terms(mp.mpf(z), mp.mpf(y), *numbers(pair.values))
         for got, expected, what in zip(found, truth.pointwise(pair, z, y), ("value", "δ", "curvature"), strict=True):
@@ -105,7 +120,7 @@ def test_printed_formulas_are_the_pair(pair):
     parameters = truth.given(pair)
     if not pair.row:
         for z, y in points(pair):
-            names = {"z": mp.mpf(z), "v": truth.predict(pair, mp.mpf(z)), "y": mp.mpf(y), **parameters}
+            names = truth.names(pair, mp.mpf(z), mp.mpf(y))
             value, delta, _ = truth.pointwise(pair, z, y)
             assert_same(truth.formula(pair._formula(), **names), value, f"value at z = {z}, y = {y}")
             assert_same(truth.formula(pair._derivative(), **names), delta, f"δ at z = {z}, y = {y}")
@@ -124,9 +139,11 @@ def test_printed_formulas_are_the_pair(pair):
 def test_closed_form_equals_the_composition(pointwise_pair):
     """The chain rule of activation and cost, against what the pair says of itself."""
     pair = pointwise_pair
-    program = exact(pair, truth.WORDS, mp.log1p)
+    program = exact(pair, truth.WORDS, mp)
     for z, y in points(pair):
         v, gain, bend = program.activation(mp.mpf(z), *numbers(pair.activation_values))
+        if v == pair.range.high:  # in 1000 digits, of which the composition has none left
+            continue
         cost, slope, curve = program.cost(v, mp.mpf(y), *numbers(pair.cost_values))
         found = program.terms(mp.mpf(z), mp.mpf(y), *numbers(pair.values))
         for got, expected in zip(found, (cost, gain * slope, gain * gain * curve + bend * slope), strict=True):
@@ -173,10 +190,14 @@ def test_sympy_derives_delta_and_curvature_from_the_value(pointwise_pair, score)
     z, y = sympy.symbols("z y", real=True)
     parameters = [sympy.Symbol(name, positive=True) for name in pair.parameters]
     t = sympy.Symbol("t", positive=True)
+    seen = []
     for goal in map(sympy.nsimplify, truth.targets(pair)):
         point = {z: score, y: goal, **dict(zip(parameters, pair.values, strict=True))}
-        program = exact(pair, Branch(point).words(), lambda e: sympy.log(1 + e))
+        program = exact(pair, Branch(point).words(), sympy)
         value, delta, curvature = map(sympy.sympify, program.terms(z, y, *parameters))
+        if (value, delta, curvature) in seen and not pair.target.ends_only:
+            continue  # the same branches
+        seen.append((value, delta, curvature))
         for whole, part in ((value, delta), (delta, curvature)):
             difference = (sympy.diff(whole, z) - part).subs(z, sympy.log(t))
             if pair.target.ends_only:
@@ -280,7 +301,7 @@ def test_a_steady_pair_never_answers_a_larger_error_with_a_smaller_delta(pair):
 
 def test_starving_is_claimed_where_delta_vanishes_at_a_wrong_score_and_nowhere_else(pair):
     """At a score of ±50, where the output is wrong by half or more, next to none of the error is left in δ."""
-    if str(pair) in ("identity+tukey", "exp+inverse_gaussian"):
+    if str(pair) in ("identity+tukey", "exp+inverse_gaussian", "sigmoid+asymmetric"):
         return  # it is the cost that lets go of what is far off, and it says so
 
     def share(z, y):

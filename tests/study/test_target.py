@@ -18,6 +18,8 @@ NUMBERS = np.array([1.0, 2.0, 3.0, 6.0])
         ("sigmoid+mse", "classes", LABELS, 3, [[1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 0, 1]]),
         ("tanh+mse", "classes", LABELS, 3, [[1, -1, -1], [-1, -1, 1], [-1, 1, -1], [-1, -1, 1]]),
         ("sigmoid+cross_entropy", "binary", np.array([0, 1]), 2, [[0], [1]]),
+        ("cloglog+cross_entropy", "binary", np.array([0, 1]), 2, [[0], [1]]),
+        ("sigmoid+focal", "classes", LABELS, 3, [[1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 0, 1]]),
         ("identity+hinge", "binary", np.array([0, 1]), 2, [[-1], [1]]),
         ("softmax+cross_entropy", "binary", np.array([0, 1]), 2, [[1, 0], [0, 1]]),
         ("exp+poisson", "count", NUMBERS, 0, [[1 / 3], [2 / 3], [1], [2]]),
@@ -73,6 +75,7 @@ def test_probabilities():
 
     assert probabilities("sigmoid+mse", "binary", 2, [[0.25]]).tolist() == [[0.75, 0.25]]
     assert probabilities("tanh+mse", "binary", 2, [[0.5]]).tolist() == [[0.25, 0.75]]
+    assert probabilities("cloglog+cross_entropy", "binary", 2, [[0.25]]).tolist() == [[0.75, 0.25]]
     np.testing.assert_allclose(probabilities("sigmoid+mse", "classes", 3, [[0.1, 0.2, 0.1]]), [[0.25, 0.5, 0.25]])
     np.testing.assert_allclose(probabilities("sigmoid+mse", "classes", 4, [[0, 0, 0, 0]]), [[0.25] * 4])
     assert probabilities("tanh+hinge", "binary", 2, [[0.5]]) is None

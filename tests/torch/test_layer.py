@@ -36,6 +36,9 @@ DOUBLE = torch.float64
 ACTIVATIONS = {
     "identity": lambda z: z,
     "sigmoid": torch.sigmoid,
+    "probit": torch.special.ndtr,
+    "cloglog": lambda z: -torch.expm1(-z.exp()),
+    "cauchit": lambda z: 0.5 + torch.atan(z) / torch.pi,
     "tanh": torch.tanh,
     "relu": torch.relu,
     "leaky_relu": lambda z: F.leaky_relu(z, 0.01),
@@ -57,6 +60,9 @@ OWN = {
     "sigmoid+cross_entropy": lambda z, y: F.binary_cross_entropy_with_logits(z, y, reduction="none"),
     "softmax+cross_entropy": lambda z, y: F.cross_entropy(z, y, reduction="none"),
     "exp+poisson": lambda z, y: F.poisson_nll_loss(z, y, reduction="none"),
+    "probit+cross_entropy": lambda z, y: -y * torch.special.log_ndtr(z) - (1 - y) * torch.special.log_ndtr(-z),
+    "cloglog+cross_entropy": lambda z, y: (1 - y) * z.exp() - y * torch.log(-torch.expm1(-z.exp())),
+    "cauchit+cross_entropy": lambda z, y: F.binary_cross_entropy(ACTIVATIONS["cauchit"](z), y, reduction="none"),
 }
 
 
@@ -286,6 +292,107 @@ def test_yes_or_no_options():
     smooth = CostLayer("sigmoid+cross_entropy", label_smoothing=0.1)
     truth = F.binary_cross_entropy_with_logits(z[kept], y[kept] * 0.9 + 0.05)
     same(smooth(z[kept], y[kept]), truth)
+
+
+@pytest.mark.parametrize("dtype", [DOUBLE, torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("form", ["number", "zero", "per score", "per row and score"])
+@pytest.mark.parametrize("soft", [False, True])
+def test_pos_weight_is_torchs_by_engine_and_by_operations(form, reduction, soft, dtype):
+    z, y = example("sigmoid+cross_entropy", (5, 3), dtype)
+    y = y if soft else y.round()
+    if form == "per row and score":
+        pos_weight = torch.linspace(0, 4, 15, dtype=DOUBLE).view(5, 3)
+    else:
+        pos_weight = {"number": 2.5, "zero": 0.0, "per score": torch.tensor([0.0, 1.0, 7.5])}[form]
+    layer = CostLayer("sigmoid+cross_entropy", reduction=reduction, pos_weight=pos_weight)
+    exact = z.detach().double().requires_grad_()
+    truth = F.binary_cross_entropy_with_logits(
+        exact, y.double(), pos_weight=torch.as_tensor(pos_weight).double(), reduction=reduction
+    )
+    upstream = torch.rand(truth.shape, generator=torch.Generator().manual_seed(4)).to(
+        torch.float32 if dtype == torch.bfloat16 else dtype
+    )
+    right = torch.autograd.grad(truth, exact, upstream.double())[0]
+    tolerance = {DOUBLE: 1e-12, torch.float32: 1e-6, torch.bfloat16: 0.01}[dtype]
+    losses = [layer(z, y), layer._by_operations(z, y, None)]
+    for loss in losses:
+        same(loss.double(), truth, max(tolerance, 1e-12) if dtype != torch.bfloat16 else 1e-6)
+        same(torch.autograd.grad(loss, z, upstream)[0].double(), right, tolerance)
+
+
+@pytest.mark.parametrize("name", ["sigmoid+cross_entropy", "sigmoid+focal"])
+def test_pos_weight_with_every_other_option(name):
+    """Smoothing, class weights, ignored targets and weights of examples, by engine, operations and transforms."""
+    z, y = example(name, (6, 2))
+    y[0, 0], y[3, 1] = -1.0, -1.0
+    weight = torch.tensor([1.0, 0.0, 2.0, 0.5, 3.0, 1.0], dtype=DOUBLE)
+    pos_weight = torch.tensor([3.0, 0.5], dtype=DOUBLE)
+    for reduction in ("mean", "weighted_mean", "sum"):
+        layer = CostLayer(
+            name,
+            reduction=reduction,
+            pos_weight=pos_weight,
+            class_weight=torch.tensor([0.5, 2.0], dtype=DOUBLE),
+            label_smoothing=0.1,
+            ignore_index=-1,
+        )
+        kept = y != -1
+        goal = torch.where(kept, 0.9 * y + 0.05, 0.0)
+        plain = CostLayer(name, reduction="none")
+        no, yes = (plain(z, torch.full_like(z, end)) for end in (0.0, 1.0))
+        by_class = torch.where(kept, 0.5 + 1.5 * y, 0.0)
+        factor = by_class * weight[:, None]
+        total = (factor * (pos_weight * goal * yes + (1 - goal) * no)).sum()
+        truth = total / {"mean": by_class.sum(), "weighted_mean": factor.sum(), "sum": 1.0}[reduction]
+        slope = gradient(truth, z)
+        for loss in (layer(z, y, weight), layer._by_operations(z, y, weight)):
+            same(loss, truth)
+            same(gradient(loss, z), slope)
+        same(torch.func.grad(lambda z, layer=layer: layer(z, y, weight))(z.detach()), slope)
+        sums = layer.sum_and_count(z, y, weight) if reduction != "sum" else (truth, 1.0)
+        same(sums[0] / sums[1], truth)
+
+
+def test_pos_weight_without_the_engine():
+    """Where only shapes are known; and elements of weight 0 do no harm."""
+    layer = CostLayer("sigmoid+cross_entropy", pos_weight=2.0)
+    assert layer.to("meta")(torch.empty(4, 3, device="meta"), torch.empty(4, 3, device="meta")).shape == ()
+    layer = CostLayer("sigmoid+cross_entropy", pos_weight=torch.tensor([0.0, 2.0]), reduction="sum")
+    z, y = torch.tensor([[torch.inf, 0.0]], dtype=DOUBLE), torch.tensor([[0.0, 1.0]], dtype=DOUBLE)
+    assert layer(z, y).item() == layer._by_operations(z, y, None).item() == torch.inf  # a no, which still counts
+    assert layer(z, y.fill_(1.0)).item() == pytest.approx(2 * np.log(2))
+
+
+def test_a_pos_weight_that_does_not_fit_is_refused():
+    for name in ("softmax+cross_entropy", "identity+mse", "exp+poisson"):
+        with pytest.raises(InvalidValue, match=r"^pos_weight: got one for"):
+            CostLayer(name, pos_weight=2.0)
+    with pytest.raises(InvalidValue, match=r"^pos_weight: got -1"):
+        CostLayer("sigmoid+cross_entropy", pos_weight=-1.0)
+    with pytest.raises(UnsupportedDerivative, match=r"^pos_weight"):
+        CostLayer("sigmoid+cross_entropy", pos_weight=torch.ones(2, requires_grad=True))
+    with pytest.raises(InvalidValue, match=r"^pos_weight: got shape \(2,\)"):
+        CostLayer("sigmoid+cross_entropy", pos_weight=torch.ones(2))(torch.zeros(4, 3), torch.zeros(4, 3))
+
+
+@pytest.mark.parametrize("name", ["sigmoid+cross_entropy", "probit+cross_entropy", "sigmoid+asymmetric"])
+@pytest.mark.parametrize("ignored", [None, -1])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_at_its_constant_a_layer_with_pos_weight_is_at_rest(name, ignored, smoothing):
+    y = (torch.arange(9, dtype=DOUBLE) % 3 == 0).double()
+    if ignored is not None:
+        y[:2] = ignored
+    options = {"ignore_index": ignored, "label_smoothing": smoothing}
+    layer = CostLayer(name, pos_weight=5.0, **options)
+    weight = torch.linspace(0.5, 2, 9, dtype=DOUBLE)
+    for given in (None, weight):
+        z = layer.constant(y, given).double().expand(9).clone().requires_grad_()
+        layer(z, y, given).backward()
+        assert z.grad.sum().abs() < 1e-6
+    by_column = CostLayer(name, pos_weight=torch.tensor([5.0, 1.0]), **options)
+    found = by_column.constant(torch.stack([y, y], 1), weight)
+    same(found, torch.stack([layer.constant(y, weight), CostLayer(name, **options).constant(y, weight)]))
 
 
 @pytest.mark.parametrize("name", ["sigmoid+cross_entropy", "softmax+cross_entropy", "softmax+mse"])

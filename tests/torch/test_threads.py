@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import costlayer as cl
+from costlayer import catalogue
 from costlayer.errors import InvalidType, InvalidValue
 from costlayer.torch import CostLayer
 
@@ -187,6 +188,21 @@ def test_the_denominator_of_a_weighted_mean_is_a_choice(evaluate):
     value, delta = evaluate("identity+mse", z, y, weight, "weighted_mean")  # the sum of the weights
     assert value == total / 4
     assert delta == [0.5, 0.0, 6.0]
+
+
+@pytest.mark.parametrize("name", ["sigmoid+cross_entropy", "softmax+cross_entropy"])
+def test_counts_are_carried_and_may_be_zero(name):
+    """coral-pytorch#22, pytorch-metric-learning#107: divided by the wrong count, or by one of zero, which gives NaN."""
+    shape = (3, 2) if name.startswith("softmax") else (3,)
+    z, y = torch.randn(shape, generator=torch.Generator().manual_seed(5), requires_grad=True), torch.tensor([1, -1, 1])
+    layer = CostLayer(name, ignore_index=-1)
+    total, count = layer.sum_and_count(z, y)
+    assert count.item() == 2.0
+    torch.testing.assert_close(total / count, layer(z, y))
+    total, count = layer.sum_and_count(z, torch.full((3,), -1))
+    assert (total.item(), count.item()) == (0.0, 0.0)
+    total.backward()
+    assert z.grad.count_nonzero() == 0
 
 
 def test_the_denominator_with_class_weights_is_their_sum():
@@ -373,6 +389,57 @@ def test_counts_and_amounts_below_zero_are_refused(evaluate, name):
     assert "∞" in caught.value.expected
     with pytest.raises(InvalidValue, match="exp"):  # a rate that may be negative is no pair
         CostLayer("identity+poisson")
+
+
+def test_a_divergence_is_not_negative(evaluate):
+    """pytorch#60928, pytorch#2259: KLDivLoss is below 0 where its input is no logarithm of a distribution, or its
+    target no distribution: here scores go in, and targets are looked at."""
+    random = np.random.default_rng(8)
+    y = random.dirichlet(np.ones(5), 64).astype(np.float32)
+    found, _ = evaluate("softmax+kl", 3 * random.normal(size=(64, 5)), y, reduction="none")
+    assert min(found) > 0.0
+    assert evaluate("softmax+kl", np.log(y) + 7.0, y)[0] == pytest.approx(0.0, abs=1e-6)  # the scores need no scale
+    for wrong, index in ((np.log(y), r"y\[0, 0\]"), (3.0 * y, r"y\[0"), (0.5 * y, r"y\[0\]")):
+        with pytest.raises(InvalidValue, match=index):
+            evaluate("softmax+kl", np.zeros((64, 5)), wrong)
+
+
+def test_the_mean_of_divergences_is_that_of_the_examples(evaluate):
+    """pytorch#60928, pytorch#2259: `mean` divides by the elements there, and is no divergence; "batchmean" is."""
+    random = np.random.default_rng(9)
+    z, y = random.normal(size=(6, 5)), random.dirichlet(np.ones(5), 6)
+    y[0] = [0.0, 1.0, 0.0, 0.0, 0.0]  # what has no probability costs nothing
+    scores = torch.tensor(z.astype(np.float32), requires_grad=True)
+    truth = F.kl_div(torch.log_softmax(scores.double(), 1), torch.tensor(y), reduction="batchmean")
+    truth.backward()
+    value, delta = evaluate("softmax+kl", z, y.astype(np.float32))
+    assert value == pytest.approx(truth.item(), rel=1e-6)
+    np.testing.assert_allclose(delta, scores.grad.numpy(), rtol=1e-5, atol=1e-7)
+    with pytest.raises(InvalidValue, match=r"'batchmean'.*one of mean, sum"):
+        evaluate("softmax+kl", z, y, reduction="batchmean")
+
+
+def test_a_divergence_from_masked_classes(evaluate):
+    """pytorch#60928: 0 ln 0 is NaN, where a target has no probability for a class, or the scores leave it none."""
+    value, delta = evaluate("softmax+kl", [[0.0, 0.0, -INF]], np.array([[0.5, 0.5, 0.0]], np.float32))
+    assert (value, delta) == (0.0, [[0.0, 0.0, 0.0]])
+    value, _ = evaluate("softmax+kl", [[0.0, 0.0, -INF]], np.array([[0.5, 0.25, 0.25]], np.float32))
+    assert value == INF
+
+
+@pytest.mark.parametrize("name", ["sigmoid+focal", "sigmoid+asymmetric"])
+@pytest.mark.parametrize("gamma", [0.0, 0.5])
+def test_powers_below_1_give_no_nan(evaluate, name, gamma):
+    """optax#1267, kornia#918: focal losses are NaN at γ = 0, or at γ < 1 where a score is sure. See also test_focal."""
+    pair = catalogue.build(
+        name, {"gamma": gamma} if name == "sigmoid+focal" else {"gamma_pos": gamma, "gamma_neg": gamma}
+    )
+    z, y = [-1e4, -90.0, 0.0, 90.0, 1e4] * 2, [0.0] * 5 + [1.0] * 5
+    value, delta = evaluate(pair, z, y, reduction="none")
+    assert np.isfinite(value).all()
+    assert np.isfinite(delta).all()
+    assert delta[5] < -0.2  # what is sure and wrong still pulls
+    assert abs(delta[9]) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ pytestmark = [
 
 TWO = ["identity_exp+gaussian", "exp_exp+beta"]
 KINDS = [*FEW, *TWO, "exp+poisson", "identity+logistic", "softmax+focal", "softmax+js", "softmax+binary_cross_entropy"]
+BINARY = ["probit+cross_entropy", "cloglog+cross_entropy", "sigmoid+asymmetric"]
 OPTIONS = {
     "plain": {},
     "none": {"reduction": "none"},
@@ -60,8 +61,20 @@ def test_operations_answer_as_the_engine_does(name, shape, soft, option):
     same(torch.autograd.grad(ours, z, upstream)[0], torch.autograd.grad(theirs, z, upstream)[0])
 
 
+@pytest.mark.parametrize("name", [*BINARY, "cauchit+cross_entropy", "sigmoid+focal"])
+def test_operations_keep_the_digits_and_the_limits_of_yes_or_no_costs(name):
+    half = torch.tensor([0.3, 1, 2.5, 5, 6.5, 13, 40, 100, 800, 1e20, 3e38, torch.inf])
+    layer, z = CostLayer(name, reduction="none"), torch.cat([-half, half]).requires_grad_()
+    for goal in (0.0, 1.0, 0.25):
+        y = torch.full_like(z, goal)
+        ours, theirs = layer(z, y), layer._by_operations(z, y, None)
+        tiny = {"rtol": 3e-6, "atol": 1e-37}  # of asymmetric, whose value crosses 0
+        torch.testing.assert_close(ours, theirs, **tiny)
+        torch.testing.assert_close(*(torch.autograd.grad(loss.sum(), z)[0] for loss in (ours, theirs)), **tiny)
+
+
 @pytest.mark.parametrize("reduction", ["mean", "none"])
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", [*KINDS, *BINARY])
 def test_first_and_second_derivatives_are_those_of_differences(name, reduction):
     z, y = example(name, (3, 4))
     layer = CostLayer(name, reduction=reduction)
@@ -139,7 +152,9 @@ def test_vmap(name):
 
 
 @pytest.mark.parametrize("dynamic", [False, True])
-@pytest.mark.parametrize("name", [name for name in KINDS if name != "exp_exp+beta"])  # whose graph takes seconds
+@pytest.mark.parametrize(
+    "name", [name for name in [*KINDS, *BINARY[:1]] if name != "exp_exp+beta"]
+)  # whose graph takes seconds
 def test_a_compiled_graph_with_the_layer_in_it(name, dynamic):
     layer = CostLayer(name)
     torch._dynamo.reset()

@@ -65,6 +65,20 @@ def one(name, z, y, dtype=np.float64, **parameters):
         ("identity+exponential", math.log(2), 1.0, 0.5, -0.5),
         ("identity+perceptron", 0.5, -1.0, 0.5, 1.0),
         ("identity+perceptron", 0.5, 1.0, 0.0, 0.0),
+        ("probit+cross_entropy", 0.0, 1.0, math.log(2), -math.sqrt(2 / math.pi)),  # φ(0) / ½
+        ("cloglog+cross_entropy", 0.0, 0.0, 1.0, 1.0),  # e⁰
+        ("cloglog+cross_entropy", 0.0, 1.0, -math.log1p(-1 / math.e), -1 / (math.e - 1)),
+        ("cauchit+cross_entropy", 1.0, 0.0, math.log(4), 2 / math.pi),  # v = 3/4, gain 1/(2π)
+        ("sigmoid+focal", 0.0, 1.0, math.log(2) / 16, -(math.log(2) + 0.5) / 16),  # (1/4) (1/2)² times ln 2, ln 2 + 1/2
+        ("sigmoid+focal", 0.0, 0.0, 3 * math.log(2) / 16, 3 * (math.log(2) + 0.5) / 16),
+        ("sigmoid+asymmetric", 0.0, 1.0, math.log(2) / 2, -(math.log(2) + 1) / 4),  # (1/2) (ln 2/2 + 1/2)
+        (
+            "sigmoid+asymmetric",
+            0.0,
+            0.0,
+            -(0.45**4) * math.log(0.55),
+            0.25 * (0.45**4 / 0.55 - 4 * 0.45**3 * math.log(0.55)),
+        ),
     ],
 )
 def test_pointwise(name, z, y, value, delta):
@@ -199,6 +213,34 @@ def test_constants_known_in_closed_form():
     assert cl.constant("identity_exp+laplace", y) == pytest.approx([2.0, math.log(5 / 3)])  # median, mean distance
     shares = np.log(np.array([3, 2, 1]) / 6)
     assert cl.constant("softmax+cross_entropy", np.array([0, 0, 0, 1, 1, 2])) == pytest.approx(shares)
+
+
+@pytest.mark.parametrize(("p", "times"), [(0.9, 100), (0.968, 1000)])
+def test_how_much_less_the_focal_cost_makes_of_what_is_right(p, times):
+    """Lin et al. (2017), section 3.2: with gamma = 2, p = 0.9 costs 100 times less than under cross entropy, and
+    p ≈ 0.968 1000 times; at p ≤ 0.5 it is 4 times less at most."""
+    focal, plain = (
+        one(name, math.log(p / (1 - p)), 1.0, **given)[0]
+        for name, given in (("sigmoid+focal", {"alpha": -1.0}), ("sigmoid+cross_entropy", {}))
+    )
+    assert plain / focal == pytest.approx(times, rel=0.03)
+    assert plain / focal == pytest.approx((1 - p) ** -2, rel=1e-12)
+
+
+def test_probit_tables():
+    """Of the normal distribution: Φ(1.96) = 0.975, Φ(−1) = 0.1587; what is rare is costly: −ln Φ(−10) = 53.2313."""
+    assert cl.predict("probit+cross_entropy", np.array([1.96, -1.0])) == pytest.approx([0.9750, 0.1587], abs=5e-5)
+    assert one("probit+cross_entropy", -10.0, 1.0)[0] == pytest.approx(53.2313, abs=5e-5)  # Φ(−10) = 7.6199e-24
+    assert cl.constant("probit+cross_entropy", np.r_[np.ones(39), 0]) == pytest.approx(1.9600, abs=5e-5)
+
+
+def test_the_rate_behind_a_cloglog():
+    """Where events come at the rate ln 2, half of the groups have none; with ten times the exposure, 2⁻¹⁰."""
+    rate = math.log(math.log(2))
+    v = cl.predict("cloglog+cross_entropy", np.array([rate, rate + math.log(10)]))
+    assert v == pytest.approx([0.5, 1 - 2**-10], rel=1e-15)
+    assert cl.constant("cloglog+cross_entropy", np.array([0.0, 1.0])) == pytest.approx(rate, rel=1e-15)
+    assert cl.constant("cauchit+cross_entropy", np.array([1.0, 1.0, 1.0, 0.0])) == pytest.approx(1.0, rel=1e-15)
 
 
 def test_a_range_that_does_not_reach_the_targets_is_refused():

@@ -1,9 +1,12 @@
 """Output activations, one small file each."""
 
+from costlayer.activations.cauchit import CAUCHIT
+from costlayer.activations.cloglog import CLOGLOG
 from costlayer.activations.elu import ELU
 from costlayer.activations.exponential import EXP
 from costlayer.activations.identity import IDENTITY
 from costlayer.activations.leaky_relu import LEAKY_RELU
+from costlayer.activations.probit import PROBIT
 from costlayer.activations.relu import RELU
 from costlayer.activations.sigmoid import SIGMOID
 from costlayer.activations.softmax import SOFTMAX
@@ -16,6 +19,9 @@ ACTIVATIONS = {
     for activation in (
         IDENTITY,
         SIGMOID,
+        PROBIT,
+        CLOGLOG,
+        CAUCHIT,
         TANH,
         RELU,
         LEAKY_RELU,

@@ -1,5 +1,6 @@
 """Costs, one small file each."""
 
+from costlayer.costs.asymmetric import ASYMMETRIC
 from costlayer.costs.beta import BETA
 from costlayer.costs.binary_cross_entropy import BINARY_CROSS_ENTROPY
 from costlayer.costs.cauchy import CAUCHY
@@ -54,6 +55,7 @@ COSTS = {
         CROSS_ENTROPY,
         BINARY_CROSS_ENTROPY,
         FOCAL,
+        ASYMMETRIC,
         POLY1,
         GCE,
         KL,

@@ -23,4 +23,5 @@ CROSS_ENTROPY = Cost(
     limits="Grows without bound as the probability of the truth → 0.",
     reference="Good (1952), Rational decisions: the logarithmic score",
     elicits_mean=True,
+    yes_or_no=True,
 )

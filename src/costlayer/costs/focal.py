@@ -1,18 +1,59 @@
 """focal: cross entropy that turns away from the examples it already gets right."""
 
-from costlayer.pair import NON_NEGATIVE, UNIT, Cost, Parameter
-from costlayer.words import exp, log, log1p, product
+from costlayer.pair import NON_NEGATIVE, UNIT, Cost, Interval, Parameter
+from costlayer.words import exp, log, log1p, product, where
 
 
-def terms(v, y, gamma):
+def yes(v, gamma):
+    """−(1 − v)^γ ln v and its derivatives."""
     rest = 1.0 - v
     log_v = log(v)
     scale = exp(product(gamma, log1p(-v)))  # (1 − v)^γ, which is 1 at γ = 0 even where v is 1
-    value = -product(y, product(scale, log_v))
-    slope = y * scale * (gamma * log_v / rest - 1.0 / v)
+    slope = scale * (gamma * log_v / rest - 1.0 / v)
     inner = gamma * (gamma - 1.0) * (log_v / rest) / rest - 2.0 * gamma / (v * rest) - 1.0 / (v * v)
-    return value, slope, -y * scale * inner
+    return -product(scale, log_v), slope, -scale * inner
 
+
+def terms(v, y, gamma):
+    value, slope, curve = yes(v, gamma)
+    return product(y, value), y * slope, y * curve
+
+
+def terms_of_one(v, y, gamma, alpha):
+    a, b = where(alpha < 0.0, 1.0, alpha) * y, where(alpha < 0.0, 1.0, 1.0 - alpha) * (1.0 - y)
+    value, slope, curve = yes(v, gamma)
+    other, fall, bend = yes(1.0 - v, gamma)
+    return product(a, value) + product(b, other), a * slope - b * fall, a * curve + b * bend
+
+
+GAMMA = Parameter(2.0, NON_NEGATIVE, "How much less the sure examples count, 2 by default.")
+
+OF_ONE = Cost(
+    name="focal",
+    summary="Cross entropy, scaled by what the truth lacks to the power gamma, so that what is sure counts little, and "
+    "by alpha for a yes, 1 − alpha for a no.",
+    domain=UNIT,
+    target=UNIT,
+    formula="-(alpha*y*(1 - v)**gamma*ln(v) + (1 - alpha)*(1 - y)*v**gamma*ln(1 - v))",
+    derivative="alpha*y*(gamma*(1 - v)**(gamma - 1)*ln(v) - (1 - v)**gamma/v)"
+    " - (1 - alpha)*(1 - y)*(gamma*v**(gamma - 1)*ln(1 - v) - v**gamma/(1 - v))",
+    terms=terms_of_one,
+    natural="sigmoid+focal",
+    yes_or_no=True,
+    listed=("sigmoid",),
+    limits="With alpha = −1, as in torchvision, both weights are 1: with gamma = 0 that is cross_entropy, and alpha = "
+    "0.5 half of it. On the wrong side it grows as that does. A target in between counts as so many yeses and noes.",
+    reference="Lin et al. (2017), Focal loss for dense object detection",
+    steady=False,
+    parameters={
+        "gamma": GAMMA,
+        "alpha": Parameter(
+            0.25,
+            Interval(-1.0, 1.0),
+            "What a yes counts, 0.25 by default; a no counts 1 − alpha. Below 0 both count 1, as in torchvision.",
+        ),
+    },
+)
 
 FOCAL = Cost(
     name="focal",
@@ -24,9 +65,10 @@ FOCAL = Cost(
     terms=terms,
     natural="softmax+focal",
     rows_only=True,
+    of_one=OF_ONE,
     limits="With gamma = 0 it is cross_entropy. On the wrong side it grows as that does.",
     reference="Lin et al. (2017), Focal loss for dense object detection",
     convex=False,
     steady=False,
-    parameters={"gamma": Parameter(2.0, NON_NEGATIVE, "How much less the sure examples count, 2 by default.")},
+    parameters={"gamma": GAMMA},
 )

@@ -135,14 +135,19 @@ class Contrast:
 
 def contrast(pair: Pair) -> Contrast:
     """The pair with the one that makes it plain: for a pair that starves the one to use instead, else one that starves
-    with the same activation or, where none does, with the same cost; for a pair of two scores the best known one."""
+    with the same activation or, where none does, with the same cost, or the same range; for a pair of two scores the
+    best known one."""
     catalogue = pairs()
     if pair.starves:
         words = pair.instead.replace(",", " ").split()
         other = next(p for word in words for p in catalogue if p.name == word)
     else:
         starving = [p for p in catalogue if p.starves]
-        kin = [p for p in starving if p.activation is pair.activation] or [p for p in starving if p.cost is pair.cost]
+        kin = (
+            [p for p in starving if p.activation is pair.activation]
+            or [p for p in starving if p.cost is pair.cost]
+            or [p for p in starving if not (pair.two or p.row) and p.range == pair.range]
+        )
         other = kin[0] if kin else build("sigmoid+mse", {}) if pair.two else _flattened(pair.cost)
     score = (pair if pair.starves else other).activation.flat[-1]
     both = [(p, wrong(p, score)) for p in (pair, other)]

@@ -50,7 +50,8 @@ def title(c: Contrast) -> str:
         return f"{pair} sends back {'the error itself' if pair.canonical == 1.0 else 'twice the error'}"
     if pair.steady:
         return f"{pair} pulls on, however wrong"
-    if (pair.activation.parts or (pair.activation,))[0].name == "identity":
+    sent = abs(c.pair.delta)
+    if 2.0 * sent[-1 if c.score > 0.0 else 0] < sent.max():  # at the wrong end of the axis
         return f"{pair} lets go of what is far off"
     return f"{pair} does not fall silent"
 

@@ -1,5 +1,7 @@
 """Closed forms, one small file each: pairs written as one formula where the composition would lose digits."""
 
+from costlayer.pairs.cauchit_cross_entropy import CAUCHIT_CROSS_ENTROPY
+from costlayer.pairs.cloglog_cross_entropy import CLOGLOG_CROSS_ENTROPY
 from costlayer.pairs.exp_gamma import EXP_GAMMA
 from costlayer.pairs.exp_inverse_gaussian import EXP_INVERSE_GAUSSIAN
 from costlayer.pairs.exp_msle import EXP_MSLE
@@ -7,7 +9,10 @@ from costlayer.pairs.exp_negative_binomial import EXP_NEGATIVE_BINOMIAL
 from costlayer.pairs.exp_poisson import EXP_POISSON
 from costlayer.pairs.exp_tweedie import EXP_TWEEDIE
 from costlayer.pairs.identity_mse import IDENTITY_MSE
+from costlayer.pairs.probit_cross_entropy import PROBIT_CROSS_ENTROPY
+from costlayer.pairs.sigmoid_asymmetric import SIGMOID_ASYMMETRIC
 from costlayer.pairs.sigmoid_cross_entropy import SIGMOID_CROSS_ENTROPY
+from costlayer.pairs.sigmoid_focal import SIGMOID_FOCAL
 from costlayer.pairs.softmax_binary_cross_entropy import SOFTMAX_BINARY_CROSS_ENTROPY
 from costlayer.pairs.softmax_cross_entropy import SOFTMAX_CROSS_ENTROPY
 from costlayer.pairs.softmax_focal import SOFTMAX_FOCAL
@@ -27,6 +32,11 @@ CLOSED_FORMS = {
     for form in (
         IDENTITY_MSE,
         SIGMOID_CROSS_ENTROPY,
+        SIGMOID_FOCAL,
+        SIGMOID_ASYMMETRIC,
+        PROBIT_CROSS_ENTROPY,
+        CLOGLOG_CROSS_ENTROPY,
+        CAUCHIT_CROSS_ENTROPY,
         SOFTMAX_CROSS_ENTROPY,
         SOFTMAX_BINARY_CROSS_ENTROPY,
         SOFTMAX_MAE,

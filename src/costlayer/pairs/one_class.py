@@ -28,8 +28,9 @@ def mae(d, e):
 
 
 def focal(d, e, gamma):
-    p, q, log_p, log_q = shares(d, e)
-    scale = exp(product(gamma, log_q))  # 1 at gamma = 0, whatever q
+    p, q, log_p, _ = shares(d, e)
+    # q^gamma in two parts, as rounding ln q would cost as many units as that is large; 1 at gamma = 0, whatever q
+    scale = exp(-product(gamma, maximum(-d, 0.0))) * exp(-gamma * log1p_unit(e))
     far = gamma * product(p, -log_p)
     return -product(scale, log_p), scale * (far + q), scale * (far * (gamma * p - q) + p * q * (1.0 + 2.0 * gamma))
 

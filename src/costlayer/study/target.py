@@ -97,7 +97,7 @@ class Encoding:
             low=-1.0 if signed else 0.0,
             span=2.0 if signed else 1.0,
             cap=cost == "hinge",
-            likely=cost != "hinge" and activation.name in ("softmax", "sigmoid", "tanh"),
+            likely=cost != "hinge" and bool(np.isfinite(pair.range.high)),
         )
 
     @classmethod

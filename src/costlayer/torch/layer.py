@@ -184,16 +184,16 @@ class CostLayer(nn.Module):
         if pair.target.ends_only:
             y = torch.where(y == 0, -1, y)
         y, smooth = y if labelled else y.to(z.dtype), self.label_smoothing
-        parts = None
-        if self.pos_weight is not None:  # as costlayer.evaluate does it
-            yes = self.pos_weight.to(z).expand(shape)
-            parts = yes * y + (1.0 - y)
-            y = torch.where((y > 0.0) & (y < 1.0) & (parts > 0.0), yes * y / torch.where(parts > 0.0, parts, 1.0), y)
         by_term = pair.row and counted is not None and pair.cost.name == "cross_entropy" and (smooth or not labelled)
         if smooth:
             if labelled:
                 y = torch.zeros_like(z).scatter(axis, y.unsqueeze(axis), 1.0)  # type: ignore
             y = y * (1.0 - smooth) + smooth / (2 if axis is None else z.shape[axis])
+        parts = None
+        if self.pos_weight is not None:  # as costlayer.evaluate does it
+            yes = self.pos_weight.to(z).expand(shape)
+            parts = yes * y + (1.0 - y)
+            y = torch.where((y > 0.0) & (y < 1.0) & (parts > 0.0), yes * y / torch.where(parts > 0.0, parts, 1.0), y)
         if by_term and self.class_weight is not None and axis is not None:
             y = y * self.class_weight.to(z).reshape(-1, *(1,) * (z.ndim - axis - 1))
         factor = own if counted is None or by_term else counted if own is None else own * counted
