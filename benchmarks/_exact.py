@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from _extended import Extended, exp, expm1, extended, log, log1p, sign, where
+from _extended import LOG_2, Extended, exp, expm1, extended, log, log1p, sign, where
 
 CHUNK = 4096  # small enough for the cache
 
@@ -151,10 +151,135 @@ def _huber(p, z, y, delta):
     )
 
 
+def _smooth_l1(p, z, y, beta):
+    error = p.error(y)
+    near = abs(error) < beta
+    return _chain(
+        p,
+        where(near, error * error / (2.0 * beta), abs(error) - 0.5 * beta),
+        where(near, error / beta, sign(error)),
+        where(near, Extended(1.0) / beta, 0.0),
+    )
+
+
+def _log_cosh(p, z, y):
+    error = p.error(y)
+    size = abs(error)
+    near = size < 1.0
+    sine = expm1(where(near, size, 0.0)) / (2.0 * exp(where(near, size * 0.5, 0.0)))  # sinh(size/2)
+    e = exp(-2.0 * size)
+    value = where(near, log1p(2.0 * sine * sine), size + log1p(e) - LOG_2)
+    return _chain(p, value, -expm1(-2.0 * size) / (1.0 + e) * sign(error), 4.0 * e / ((1.0 + e) * (1.0 + e)))
+
+
+def _quantile(p, z, y, quantile):
+    error = p.error(y)
+    over, under = 1.0 - Extended(quantile), -Extended(quantile)
+    slope = where(error.high > 0, over, under)
+    return _chain(p, slope * error, where(error.high == 0, 0.0, slope), 0.0)
+
+
+def _expectile(p, z, y, expectile):
+    error = p.error(y)
+    weight = where(error.high > 0, 1.0 - Extended(expectile), expectile)
+    return _chain(p, weight * error * error, 2.0 * weight * error, 2.0 * weight)
+
+
+def _epsilon_insensitive(p, z, y, epsilon):
+    error = p.error(y)
+    beyond = abs(error) - epsilon
+    paid = beyond.high > 0
+    return _chain(p, where(paid, beyond, 0.0), where(paid, sign(error), 0.0), 0.0)
+
+
+def _cauchy(p, z, y, scale):
+    error = p.error(y)
+    square = error * error / (Extended(scale) * scale)
+    value = log1p(square) * (Extended(scale) * scale) * 0.5
+    apart = (1.0 - abs(error) / scale) * (1.0 + abs(error) / scale)
+    return _chain(p, value, error / (1.0 + square), apart / ((1.0 + square) * (1.0 + square)))
+
+
+def _tukey(p, z, y, limit):
+    error = p.error(y)
+    size = abs(error) / limit
+    inside = size.high < 1
+    size = where(inside, size, 1.0)
+    square = size * size
+    rest = (1.0 - size) * (1.0 + size)
+    value = square * (3.0 - square * (3.0 - square)) * (Extended(limit) * limit) / 6.0
+    slope = where(inside, error * rest * rest, 0.0)
+    return _chain(p, value, slope, where(inside, rest * (1.0 - 5.0 * square), 0.0))
+
+
+def _mape(p, z, y):
+    error = p.error(y)
+    return _chain(p, abs(error) / y, sign(error) / y, 0.0)
+
+
 def _hinge(p, z, y):
     short = -y * p.error(y)  # 1 − y v, as y² = 1
     paid = short.high > 0
     return _chain(p, where(paid, short, 0.0), where(paid, -y, 0.0), 0.0)
+
+
+def _squared_hinge(p, z, y):
+    short = -y * p.error(y)
+    paid = short.high > 0
+    short = where(paid, short, 0.0)
+    return _chain(p, short * short, -2.0 * y * short, where(paid, 2.0, 0.0))
+
+
+def _modified_huber(p, z, y):
+    short = -y * p.error(y)
+    short = where(short.high > 0, short, 0.0)
+    far = short >= 2.0
+    value = where(far, 4.0 * short - 4.0, short * short)
+    return _chain(p, value, where(far, -4.0 * y, -2.0 * y * short), where(far | (short.high == 0), 0.0, 2.0))
+
+
+def _perceptron(p, z, y):
+    short = -y * p.v
+    paid = short.high > 0
+    return _chain(p, where(paid, short, 0.0), where(paid, -y, 0.0), 0.0)
+
+
+def _logistic(p, z, y):
+    wrong = -y * p.v
+    share, rest = _shares(wrong)
+    return _chain(p, _softplus_of(wrong), -y * share, share * rest)
+
+
+def _exponential(p, z, y):
+    value = exp(-y * p.v)
+    return _chain(p, value, -y * value, value)
+
+
+# Of costs that go by ln v: value, slope and curve by that.
+def _chain_log(p: Prediction, value, slope, curve):
+    _, first, second = p.log
+    return value, first * slope, first * first * curve + second * slope
+
+
+def _shares(x: Extended) -> tuple[Extended, Extended]:
+    """σ(x) and σ(−x)."""
+    e = exp(-abs(x))
+    large, small = 1.0 / (1.0 + e), e / (1.0 + e)
+    up = x.high >= 0
+    return where(up, large, small), where(up, small, large)
+
+
+def _softplus_of(x: Extended) -> Extended:
+    return where(x.high > 0, x, 0.0) + log1p(exp(-abs(x)))
+
+
+def _msle(p, z, y):
+    log_v = p.log[0]
+    share, rest = _shares(log_v)  # of v in 1 + v
+    apart = p.error(y) / (1.0 + y)
+    near = abs(apart) < 0.25
+    error = where(near, log1p(where(near, apart, 0.0)), _softplus_of(log_v) - log1p(y))
+    return _chain_log(p, error * error, 2.0 * error * share, 2.0 * share * share + 2.0 * error * share * rest)
 
 
 def _poisson(p, z, y):
@@ -163,11 +288,34 @@ def _poisson(p, z, y):
     return value, slope * p.error(y), p.bend - y * curve
 
 
+def _negative_binomial(p, z, y, dispersion):
+    by = Extended(dispersion)
+    x = p.log[0] + log(by)
+    share, rest = _shares(x)  # of dispersion v in 1 + dispersion v
+    weight, tail = y + 1.0 / by, log1p(exp(-abs(x)))
+    value = where(x.high > 0, y * tail + (x + tail) / by, weight * tail - y * x) + y * log(by)
+    return _chain_log(p, value, p.error(y) / (1.0 + by * p.v), weight * share * rest)
+
+
 def _gamma(p, z, y):
     log_v, slope, curve = p.log
     ratio = y / p.v
     over = p.error(y) / p.v
     return log_v + ratio, slope * over, curve * over + slope * slope * ratio
+
+
+def _inverse_gaussian(p, z, y):
+    square = p.v * p.v
+    # each is 0 where v is beyond every type
+    return _chain_log(p, (y - 2.0 * p.v) / (2.0 * square), p.error(y) / square, (2.0 * y - p.v) / square)
+
+
+def _tweedie(p, z, y, power):
+    a, b = 2.0 - Extended(power), Extended(power) - 1.0
+    log_v = p.log[0]
+    up, down = exp(a * log_v), exp(-b * log_v)
+    slope = where(abs(log_v) < 1000.0, down * p.error(y), up - y * down)
+    return _chain_log(p, up / a + y * down / b, slope, a * up + b * y * down)
 
 
 def _cross_entropy(p, z, y):
@@ -180,9 +328,26 @@ COSTS: dict[str, Callable] = {
     "mse": _mse,
     "mae": _mae,
     "huber": _huber,
+    "smooth_l1": _smooth_l1,
+    "log_cosh": _log_cosh,
+    "quantile": _quantile,
+    "expectile": _expectile,
+    "epsilon_insensitive": _epsilon_insensitive,
+    "cauchy": _cauchy,
+    "tukey": _tukey,
+    "mape": _mape,
     "hinge": _hinge,
+    "squared_hinge": _squared_hinge,
+    "modified_huber": _modified_huber,
+    "perceptron": _perceptron,
+    "logistic": _logistic,
+    "exponential": _exponential,
+    "msle": _msle,
     "poisson": _poisson,
+    "negative_binomial": _negative_binomial,
     "gamma": _gamma,
+    "inverse_gaussian": _inverse_gaussian,
+    "tweedie": _tweedie,
     "cross_entropy": _cross_entropy,
 }
 

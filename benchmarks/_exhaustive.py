@@ -1,8 +1,8 @@
 """Every float32 there is, through the functions of one score: the worst of 4,294,967,296 results.
 
 The exact results are taken in float64, by forms that lose nothing, rounded far below a float32's last place (`check`
-holds them against mpmath). The work goes through chunks on all cores. What is done is kept after each chunk, for the
-code as it is: a run that was stopped goes on where it was, and one that has finished is not run again.
+holds them against mpmath). The work goes through chunks on all cores. What is done is kept after each chunk, under the
+text of the kernel that did it: a run that was stopped goes on where it was, and one that has finished is not run again.
 """
 
 from __future__ import annotations
@@ -16,28 +16,27 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
 import costlayer as cl
-from costlayer.engines.cpu import available_cores, cache_folder
+from costlayer.engines.cpu import available_cores, cache_folder, text
 
 ALL = 1 << 32
 CHUNK = 1 << 24
 PART = 1 << 16  # fits the cache
-SOURCES = Path(cl.__file__).parent
-COMPUTING = ("words.py", "pair.py", "evaluate.py", "numpy.py", "activations", "costs", "pairs", "engines")
 
 
 @dataclass(frozen=True)
 class Function:
-    """A function of one score: how costlayer gives it for float32, and the exact result in float64."""
+    """A function of one score: how costlayer gives it for float32, the exact result in float64 and in mpmath, and what
+    names the text of the kernel that computes it."""
 
     name: str
     found: Callable[[np.ndarray], np.ndarray]
     exact: Callable[[np.ndarray], np.ndarray]
     truth: Callable  # of an mpmath number
+    kernel: str
 
 
 def _sigmoid(z):
@@ -136,10 +135,13 @@ def functions() -> list[Function]:
         name = pair.activation.name
         if not pair.row and name in ACTIVATIONS and f"predict: {name}" not in {f.name for f in found}:
             exact, truth = ACTIVATIONS[name], _mp(name)
-            found.append(Function(f"predict: {name}", lambda z, p=pair: cl.predict(p, z), exact, truth))
+            run = lambda z, p=pair: cl.predict(p, z)  # noqa: E731
+            found.append(Function(f"predict: {name}", run, exact, truth, _kernel(pair, "activate")))
     for name, exact in WORDS.items():
         if own := word(name, "float32"):
-            found.append(Function(name, own, exact, _mp(name)))
+            from costlayer.engines import vector_math
+
+            found.append(Function(name, own, exact, _mp(name), _named(vector_math.text("float32"))))
     pair = cl.pair("sigmoid+cross_entropy")
     forms = {
         "value, y = 0": (lambda z: _value(pair, z, 0), _softplus, _mp("value0")),
@@ -148,7 +150,21 @@ def functions() -> list[Function]:
         "δ, y = 1": (lambda z: _delta(pair, z, 1), lambda z: -_sigmoid(-z), _mp("delta1")),
         "curvature": (lambda z: cl.curvature(pair, z, np.zeros_like(z)), _bell, _mp("curvature")),
     }
-    return found + [Function(f"{pair}: {what}", *parts) for what, parts in forms.items()]
+    kernel = _kernel(pair, "pointwise")
+    return found + [Function(f"{pair}: {what}", *parts, kernel) for what, parts in forms.items()]
+
+
+def _kernel(pair, loop: str) -> str:
+    """The hash of the text of a loop for float32, and of what it calls; other loops of the module do not matter."""
+    parts = []
+    for single in (False, True) if pair.closed and pair.closed.single else (False,):
+        head, *loops = text(pair, "float32", single).split("@loop\n")
+        parts += [head, next(part for part in loops if part.startswith(f"def {loop}("))]
+    return _named("".join(parts))
+
+
+def _named(source: str) -> str:
+    return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
 def _value(pair, z, y):
@@ -197,39 +213,31 @@ def chunk(function: Function, start: int, size: int = CHUNK) -> tuple[float, flo
     return worst, at
 
 
-def fingerprint() -> str:
-    """Of everything that computes."""
-    import numba
-
-    files = [SOURCES / name for name in COMPUTING]
-    files = sorted(f for part in files for f in (part.rglob("*.py") if part.is_dir() else [part]) if f.exists())
-    whole = hashlib.sha256(numba.__version__.encode())
-    for file in files:
-        whole.update(file.read_bytes())
-    return whole.hexdigest()[:16]
-
-
 class State:
-    """Which chunks are done, and their worst: one file, written whole after each chunk, for the code as it is."""
+    """Which chunks are done, and their worst, by function and kernel: one file, written whole after each chunk."""
 
     def __init__(self) -> None:
-        self.path = cache_folder() / "accuracy" / f"{fingerprint()}.json"
+        self.path = cache_folder() / "accuracy" / "exhaustive.json"
         self.lock = threading.Lock()
         self.done: dict[str, dict[str, list[float]]] = {}
         if self.path.exists():
             self.done = json.loads(self.path.read_text(encoding="utf-8"))
 
-    def add(self, name: str, start: int, worst: float, at: float) -> None:
+    def of(self, function: Function) -> dict[str, list[float]]:
+        """The chunks of a function that are done by its kernel as it is."""
+        return self.done.setdefault(f"{function.name}, {function.kernel}", {})
+
+    def add(self, function: Function, start: int, worst: float, at: float) -> None:
         with self.lock:
-            self.done.setdefault(name, {})[str(start)] = [worst, at]
+            self.of(function)[str(start)] = [worst, at]
             self.path.parent.mkdir(parents=True, exist_ok=True)
             temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
             temporary.write_text(json.dumps(self.done), encoding="utf-8")
             os.replace(temporary, self.path)
 
-    def result(self, name: str) -> dict | None:
+    def result(self, function: Function) -> dict | None:
         """The worst of all numbers, or None if not all are done."""
-        parts = self.done.get(name, {})
+        parts = self.of(function)
         if len(parts) < ALL // CHUNK:
             return None
         worst, at = max(parts.values(), key=lambda part: part[0])
@@ -243,7 +251,7 @@ def run(progress: Callable[[int, int, str], None] = lambda done, of, name: None)
         (function, start)
         for function in all_functions
         for start in range(0, ALL, CHUNK)
-        if str(start) not in state.done.get(function.name, {})
+        if str(start) not in state.of(function)
     ]
     of = len(all_functions) * (ALL // CHUNK)
     done = of - len(waiting)
@@ -259,7 +267,7 @@ def run(progress: Callable[[int, int, str], None] = lambda done, of, name: None)
                 return state
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 function, start = running.pop(future)
-                state.add(function.name, start, *future.result())
+                state.add(function, start, *future.result())
                 done += 1
                 progress(done, of, function.name)
     finally:

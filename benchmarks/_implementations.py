@@ -83,6 +83,8 @@ _TORCH_COSTS = {
     "mse": lambda v, y: F.mse_loss(v, y, reduction="none"),
     "mae": lambda v, y: F.l1_loss(v, y, reduction="none"),
     "huber": lambda v, y: F.huber_loss(v, y, reduction="none"),
+    "smooth_l1": lambda v, y: F.smooth_l1_loss(v, y, reduction="none"),
+    "logistic": lambda v, y: F.soft_margin_loss(v, y, reduction="none"),
     "poisson": lambda v, y: F.poisson_nll_loss(v, y, log_input=False, eps=0.0, reduction="none"),
 }
 _TORCH_PAIRS = {
@@ -94,6 +96,8 @@ _TORCH_PAIRS = {
 
 def by_torch(pair, kind: str, z, y):
     """torch's own function, or its activation and its cost after another; autograd for δ."""
+    if pair.name == "softmax+kl" and np.issubdtype(y.dtype, np.floating):  # it takes no classes
+        return _by_autograd(lambda z, y: F.kl_div(F.log_softmax(z, 1), y, reduction="none").sum(1), kind, z, y)
     if loss := _TORCH_PAIRS.get(pair.name):
         return _by_autograd(loss, kind, z, y)
     activation, cost = _TORCH_ACTIVATIONS.get(pair.activation.name), _TORCH_COSTS.get(pair.cost.name)
@@ -124,6 +128,8 @@ def by_optax(pair, kind: str, z, y):
         "huber": optax.huber_loss,
         "mae": getattr(optax.losses, "absolute_error", None),
         "hinge": optax.hinge_loss,
+        "perceptron": optax.losses.perceptron_loss,
+        "log_cosh": optax.losses.log_cosh,
     }
     poisson = getattr(optax.losses, "poisson_nll_loss", None)
     pairs = {
@@ -133,7 +139,11 @@ def by_optax(pair, kind: str, z, y):
     }
     loss = pairs.get(pair.name)
     if pair.row and np.issubdtype(y.dtype, np.floating):
-        loss = loss and optax.softmax_cross_entropy
+        loss = {
+            "softmax+cross_entropy": optax.softmax_cross_entropy,
+            "softmax+kl": lambda z, y: optax.losses.kl_divergence(jax.nn.log_softmax(z), y),
+            "softmax+poly1": optax.losses.poly_loss_cross_entropy,
+        }.get(pair.name)
     if loss is None:
         activation, cost = activations.get(pair.activation.name), costs.get(pair.cost.name)
         if activation is None or cost is None:
@@ -151,14 +161,17 @@ def by_sklearn(pair, kind: str, z, y):
     """The private losses that scikit-learn's linear models and boosted trees share."""
     from sklearn._loss import loss as losses
 
-    name = {
-        "identity+mse": "HalfSquaredError",
-        "identity+mae": "AbsoluteError",
-        "sigmoid+cross_entropy": "HalfBinomialLoss",
-        "exp+poisson": "HalfPoissonLoss",
-        "exp+gamma": "HalfGammaLoss",
-        "softmax+cross_entropy": "HalfMultinomialLoss",
-    }.get(pair.name)
+    name, given = {
+        "identity+mse": ("HalfSquaredError", {}),
+        "identity+mae": ("AbsoluteError", {}),
+        "identity+quantile": ("PinballLoss", {"quantile": pair.parameters.get("quantile")}),
+        "identity+exponential": ("ExponentialLoss", {}),
+        "sigmoid+cross_entropy": ("HalfBinomialLoss", {}),
+        "exp+poisson": ("HalfPoissonLoss", {}),
+        "exp+gamma": ("HalfGammaLoss", {}),
+        "exp+tweedie": ("HalfTweedieLoss", {"power": pair.parameters.get("power")}),
+        "softmax+cross_entropy": ("HalfMultinomialLoss", {}),
+    }.get(pair.name, (None, {}))
     if name is None or kind in HALVES:
         return None
     if pair.row:
@@ -167,7 +180,9 @@ def by_sklearn(pair, kind: str, z, y):
         loss = losses.HalfMultinomialLoss(n_classes=z.shape[1])
         y = y.astype(z.dtype)
         return loss.loss_gradient(y, np.ascontiguousarray(z))
-    value, delta = getattr(losses, name)().loss_gradient(np.ascontiguousarray(y), np.ascontiguousarray(z))
+    if name == "ExponentialLoss":  # of the labels 0 and 1
+        y = (y > 0).astype(y.dtype)
+    value, delta = getattr(losses, name)(**given).loss_gradient(np.ascontiguousarray(y), np.ascontiguousarray(z))
     return (2 * value, 2 * delta) if name == "HalfSquaredError" else (value, delta)
 
 

@@ -26,7 +26,7 @@ def measure(pair) -> list[dict]:
                 z = np.array(ENDS, np.float32)
                 value, delta = cl.value_and_delta(pair, z, np.full_like(z, y), reduction="none")
                 found.append({"y": y, "value": _text(value), "delta": _text(delta)})
-    return [{"pair": str(pair), **entry} for entry in found]
+    return found
 
 
 def _text(x: np.ndarray) -> list[str]:

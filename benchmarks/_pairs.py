@@ -12,7 +12,7 @@ import _exact
 import numpy as np
 from _extended import LONG, Extended
 from _implementations import HALVES, ours, predict
-from _points import all_points, numbers, rounded
+from _points import all_points, numbers
 from _ulp import FORMATS, off, worst
 from mpmath import mp
 
@@ -66,11 +66,14 @@ def from_mpmath(numbers, shape) -> Extended:
 
 
 class Sample:
-    """The points at which a pair is measured in a type, and what is exact there."""
+    """The points at which a pair is measured in a type, or the scores and targets given, and what is exact there."""
 
-    def __init__(self, pair, kind: str, thin: int = 1):
+    def __init__(self, pair, kind: str, thin: int = 1, points: list | None = None):
         self.pair, self.kind, self.exactly = pair, kind, exact_terms(pair)
-        if _exact.knows(pair):
+        if points is not None:
+            self.z, self.y = np.array(points, numbers(kind)).T.copy()
+            self.exact = list(self.exactly(Extended(self.z), Extended(self.y)))
+        elif _exact.knows(pair):
             z, y, own_z, own_y = all_points(pair, kind, predict(pair, kind), thin)
             grid = self.exactly(Extended(z[:, None]), Extended(y[None, :]))
             own = self.exactly(Extended(own_z), Extended(own_y))
@@ -81,12 +84,12 @@ class Sample:
                 for a, b in zip(grid, own, strict=True)
             ]
         else:
-            points = [(z, y) for y in truth.targets(pair) for z in truth.SCORES[::thin] if truth.smooth(pair, z, y)]
-            z, y = np.array(points).T
-            self.z, self.y = rounded(z, kind), rounded(y, kind)
+            self.z, self.y = _fewer(pair, *all_points(pair, kind, predict(pair, kind), thin))
             self.exact = list(self.exactly(Extended(self.z), Extended(self.y)))
         ends = {e for i in (pair.target, pair.range) for e in (i.low, i.high) if np.isfinite(e)}
         self.fixed = np.isin(self.y, list(ends))
+        # whether the cost of a right prediction is nothing: within an ulp of it, so may be any result
+        self.vanishes = truth.formula(pair.cost.formula, v=mp.mpf(1), y=mp.mpf(1), **truth.given(pair)) == 0
 
     def _slack(self, k: int, kept: np.ndarray) -> np.ndarray:
         """By how many units of itself a quantity changes in one unit of the score: the next one is its derivative."""
@@ -116,7 +119,7 @@ class Sample:
                         self.fixed[kept],
                         FORMATS[self.kind],
                         lambda z, y, k=k: self.exactly(z, y)[k],
-                        (lambda z, y: self.exactly(z, y)[1]) if name == "value" and self.pair.cost.of_error else None,
+                        (lambda z, y: self.exactly(z, y)[1]) if name == "value" and self.vanishes else None,
                     )
                 )
                 if (ends := raw[self.fixed[kept]]).size:
@@ -125,14 +128,28 @@ class Sample:
             return result
 
 
-def disagreement(pair, thin: int = 3) -> float:
-    """How far the 128 bits are from the printed formulas in 1000 digits, in float64 units: at scores to ±800."""
+MANY = 2000
+
+
+def _fewer(pair, z, y, own_z, own_y) -> tuple[np.ndarray, np.ndarray]:
+    """Of all points those that 1000 digits and differences of 1e-60 are enough for, and no more of them than mpmath
+    does in a minute."""
+    z = z[:: max(1, len(z) * len(y) // MANY)]
+    points = [*zip(np.repeat(z, len(y)), np.tile(y, len(z)), strict=True), *zip(own_z, own_y, strict=True)]
+    near = [(z, y) for z, y in points if z == 0 or 1e-30 < abs(z) < 700]
+    smooth = [point for point in near if truth.smooth(pair, *map(float, point))]
+    return tuple(np.array(smooth, y.dtype).T)
+
+
+def disagreement(pair, thin: int = 3) -> float | None:
+    """How far the 128 bits are from the printed formulas in 1000 digits, in float64 units: at scores to ±800. None
+    where the reference is the printed formula itself."""
     if pair.row:
         import _rows
 
         return _rows.disagreement(pair)
     if not _exact.knows(pair):
-        return 0.0
+        return None
     points = [(z, y) for y in truth.targets(pair) for z in truth.SCORES[::thin] if truth.smooth(pair, z, y)]
     found = _exact.terms(pair, *map(Extended, np.array(points).T))
     worst = 0.0

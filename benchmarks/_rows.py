@@ -23,7 +23,7 @@ def sample(kind: str, thin: int = 1) -> list[tuple[np.ndarray, list[tuple]]]:
     rows = [np.array(row) for row in truth.ROWS if max(row) - min(row) <= 150]
     for classes in (2, 3, 4, 5):
         for spread in (1e-3, 1.0, 5.0, 20.0):
-            rows += [random.normal(size=classes) * spread for _ in range(4)]
+            rows += [random.normal(size=classes) * spread for _ in range(16)]
     found = []
     for row in rows:
         z = rounded(row, kind)
@@ -54,7 +54,29 @@ def _elements(pair, p, q, y):
             cost = (-y * mp.log(p) if y else 0) - ((1 - y) * mp.log(q) if y < 1 else 0)
             odds = p / q
             return cost, (1 - y) * odds - y, (1 - y) * (odds + odds * odds)
+        case "focal":
+            gamma, log_p = truth.given(pair)["gamma"], mp.log(p)
+            first, second = gamma * p * q ** (gamma - 1), gamma * (gamma - 1) * p * p * q ** (gamma - 2)
+            return -y * q**gamma * log_p, y * (first * log_p - q**gamma), y * (first * (log_p + 2) - second * log_p)
+        case "poly1":
+            epsilon = truth.given(pair)["epsilon"]
+            return y * (epsilon * q - mp.log(p)), -y * (1 + epsilon * p), -y * epsilon * p
+        case "gce":
+            tempered = truth.given(pair)["tempered"]
+            power = p**tempered
+            return y * (1 - power) / tempered, -y * power, -y * tempered * power
+        case "kl":
+            return (y * mp.log(y / p) if y else mp.zero), -y, mp.zero
+        case "js":
+            slope = p * mp.log(2 * p / (p + y)) / 2
+            return slope + (y * mp.log(2 * y / (p + y)) / 2 if y else 0), slope, slope + p * y / (p + y) / 2
     return None
+
+
+def knows(pair) -> bool:
+    """Whether the exact rows of a pair are written out here, not taken from its printed formula."""
+    half = mp.mpf(0.5)
+    return _elements(pair, half, half, half) is not None
 
 
 def exact_row(pair, z, y):
@@ -78,12 +100,16 @@ def exact_row(pair, z, y):
     return value, slopes, curves
 
 
-def measure(pair, kind: str, implementation: Callable = ours, thin: int = 1) -> dict[str, dict] | None:
-    """The worst of each quantity over the sample, as `_pairs.Sample.measure` gives it."""
+def measure(
+    pair, kind: str, implementation: Callable = ours, thin: int = 1, points: list | None = None
+) -> dict[str, dict] | None:
+    """The worst of each quantity over the sample, or over `points`, pairs of scores and targets, as
+    `_pairs.Sample.measure` gives it."""
     format_, best, points = FORMATS[kind], {}, 0
     with mp.workdps(DIGITS), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        for z, goals in sample(kind, thin):
+        given_points = None if points is None else [(rounded(z, kind), [tuple(y)]) for z, y in points]
+        for z, goals in given_points or sample(kind, thin):
             for y in goals:
                 sure = max(y) == 1.0
                 given = np.array([y.index(1.0)]) if sure else rounded([y], kind)
@@ -136,9 +162,11 @@ def _less(shifted, exact):
         )
 
 
-def disagreement(pair) -> float:
+def disagreement(pair) -> float | None:
     """How far the exact rows are from differences of the printed formulas, and for softmax+cross_entropy the long
-    doubles from the exact rows, in float64 units."""
+    doubles from the exact rows, in float64 units; None where they are the same."""
+    if not knows(pair):
+        return None
     worst, float64 = 0.0, FORMATS["float64"]
     for z, goals in sample("float64", 6):
         for y in goals:

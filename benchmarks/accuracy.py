@@ -1,10 +1,12 @@
 """How far every result is from the exact one, in units in the last place; makes docs/accuracy.md.
 
     costlayer bench accuracy                         every pair and type by a sample of scores from every binade
-    python benchmarks/accuracy.py --exhaustive       and the functions of one score over all 2^32 float32 numbers
+    python benchmarks/accuracy.py --exhaustive       and the functions of one score over all 2^32 float32 numbers; what
+                                                     that found is kept when the rest is measured again without it
     python benchmarks/accuracy.py --pairs NAME ...   these pairs anew, or for the first time; the rest as it was
 
-The exhaustive part may be stopped and started again: what it has found for the code as it is stays found.
+The exhaustive part may be stopped and started again: what it has found for a kernel as it is stays found. The results
+say for every entry of which run it is: when, and on which machine.
 """
 
 from __future__ import annotations
@@ -45,8 +47,8 @@ def main() -> None:
         try:
             if options.exhaustive:
                 exhaustive()
-            last = json.loads(path.read_text(encoding="utf-8")) if options.pairs else {}
-            results = merged(last, measure(options.jobs, options.thin, options.pairs))
+            last = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            results = merged(last, measure(options.jobs, options.thin, options.pairs), bool(options.pairs))
         except KeyboardInterrupt:
             sys.exit("stopped; what was found of the exhaustive part is kept")
         RESULTS.mkdir(exist_ok=True)
@@ -62,22 +64,45 @@ def exhaustive() -> None:
         run(lambda done, of, name: tell(done, of, f"exhaustive, {name}"))
 
 
-def merged(last: dict, found: dict) -> dict:
-    """The last results with what was measured anew, in the order of the catalogue."""
+BY_KIND = ("pairs", "others", "bitwise", "classes", "words")
+FLAT = ("scalar", "reference", "limits", "curves")
+
+
+def merged(last: dict, found: dict, partly: bool) -> dict:
+    """What was measured now, and if that was of some pairs only, the last results of the rest, in the order of the
+    catalogue. `made` says for each entry which of the `runs` it is of. What was found of all float32 numbers stays
+    until it is asked for again, unless a sample finds worse."""
     import costlayer as cl
 
     order = {str(pair): k for k, pair in enumerate(cl.pairs())}
-    both = {**last, **{name: value for name, value in found.items() if value or name not in last}}
-    for section in ("pairs", "others", "bitwise"):
-        for kind, old in last.get(section, {}).items():
-            whole = {**old, **found[section].get(kind, {})}
-            both[section][kind] = dict(sorted(whole.items(), key=lambda entry: order.get(entry[0], -1)))
-    if last:
-        both["reference"] = {**last["reference"], **found["reference"]}
-        again = {entry["pair"] for entry in found["limits"]}
-        limits = [entry for entry in last["limits"] if entry["pair"] not in again] + found["limits"]
-        both["limits"] = sorted(limits, key=lambda entry: order[entry["pair"]])
-    return both
+    runs, made = [*last.get("runs", []), found["run"]], {}
+    now = len(runs) - 1
+
+    def joined(name: str, old: dict, new: dict) -> dict:
+        kept = {entry: value for entry, value in old.items() if partly and entry not in found["measured"]}
+        made[name] = {entry: last["made"][name][entry] for entry in kept} | dict.fromkeys(new, now)
+        return dict(sorted({**kept, **new}.items(), key=lambda entry: order.get(entry[0], -1)))
+
+    both = {"usual": found["usual"]}
+    for section in BY_KIND:
+        old, new = last.get(section, {}), found[section]
+        both[section] = {
+            kind: joined(f"{section} {kind}", old.get(kind, {}), new.get(kind, {})) for kind in {**old, **new}
+        }
+    for section in FLAT:
+        both[section] = joined(section, last.get(section, {}), found[section])
+    for name, new in found["scalar"].items():
+        old = last.get("scalar", {}).get(name, new)
+        if old["inputs"] > new["inputs"] and old["worst"] >= new["worst"]:
+            both["scalar"][name] = {**old, "since": {key: new[key] for key in ("kernel", "worst", "inputs")}}
+            made["scalar"][name] = last["made"]["scalar"][name]
+    used = sorted({run for entries in made.values() for run in entries.values()})
+    places = {run: k for k, run in enumerate(used)}
+    return {
+        "runs": [runs[run] for run in used],
+        **both,
+        "made": {name: {entry: places[run] for entry, run in entries.items()} for name, entries in made.items()},
+    }
 
 
 def measure(jobs: int = 0, thin: int = 1, only: list[str] | None = None) -> dict:
@@ -114,21 +139,25 @@ def measure(jobs: int = 0, thin: int = 1, only: list[str] | None = None) -> dict
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    measured = list(map(str, map(_named, only))) if only else list(map(str, pairs))
     return {
-        "date": str(date.today()),
-        "machine": machine(),
-        "versions": {name: version(name) for name in OTHERS if available(name)},
+        "run": {
+            "day": str(date.today()),
+            "machine": machine(),
+            "versions": {name: version(name) for name in OTHERS if available(name)},
+            "thin": thin,
+            "fewer": max(thin, FEWER),
+        },
+        "measured": measured,
         "usual": USUAL,
-        "thin": thin,
-        "fewer": max(thin, FEWER),
         "pairs": _by_kind(found["pair"], work, "pair", lambda result: result["costlayer"]),
         "others": _by_kind(found["pair"], work, "pair", lambda result: result["beside"]),
         "bitwise": _by_kind(found["bitwise"], work, "bitwise"),
         "classes": _by_kind(found["classes"], work, "classes"),
-        "scalar": {result["name"]: result for result in (found["scalar"][n, k] for s, n, k in work if s == "scalar")},
         "words": _by_kind(found["words"], work, "words"),
-        "reference": _by_kind(found["reference"], work, "reference").get("float64", {}),
-        "limits": [entry for pair in pairs if not only or str(pair) in only for entry in limits(pair)],
+        "scalar": {result["name"]: result for result in (found["scalar"][n, k] for s, n, k in work if s == "scalar")},
+        "reference": {name: found["reference"][name, kind] for s, name, kind in work if s == "reference"},
+        "limits": {name: limits(_named(name)) for name in measured},
         "curves": _by_kind(found["curves"], work, "curves").get("float32", {}),
     }
 
@@ -175,14 +204,14 @@ def _pair(name: str, kind: str, thin: int) -> dict:
         return {"costlayer": found, "beside": None}
     beside, fewer = {}, max(thin, FEWER)
     sample = None if pair.row else Sample(pair, kind, thin=fewer)
-    for other, implementation in {"costlayer": ours, **OTHERS}.items():
-        if not available(other):
+    for other, implementation in {**OTHERS, "costlayer": ours}.items():
+        if not available(other) or (other == "costlayer" and not beside):  # nobody to be beside of
             continue
         everywhere = _rows.measure(pair, kind, implementation, rows) if pair.row else sample.measure(implementation)
         if everywhere is not None:
             usual = None if pair.row else sample.measure(implementation, USUAL)
             beside[other] = {"all": everywhere, "usual": usual}
-    return {"costlayer": found, "beside": beside if len(beside) > 1 else None}
+    return {"costlayer": found, "beside": beside or None}
 
 
 def _bitwise(name: str, kind: str) -> dict[str, bool]:
@@ -203,8 +232,8 @@ def _scalar(index: str, kind: str) -> dict:
     from _exhaustive import State, check, functions, sampled
 
     function, random = functions()[int(index)], np.random.default_rng(0)
-    found = State().result(function.name) or sampled(function, random)
-    return {"name": function.name, **found, "reference": check(function, random)}
+    found = State().result(function) or sampled(function, random)
+    return {"name": function.name, **found, "kernel": function.kernel, "reference": check(function, random)}
 
 
 def _words(name: str, kind: str) -> dict | None:
@@ -213,8 +242,8 @@ def _words(name: str, kind: str) -> dict | None:
     return _words.measure(name, kind)
 
 
-def _reference(name: str, kind: str) -> float:
-    """How far the references are from 1000 digits, in float64 units."""
+def _reference(name: str, kind: str) -> float | None:
+    """How far the references are from 1000 digits, in float64 units; None where they are these themselves."""
     from _pairs import disagreement
 
     return disagreement(_named(name))

@@ -13,41 +13,50 @@ QUANTITIES = {"value": "value", "delta": "δ", "curvature": "curvature"}
 # What is aimed at: by type the bound in units in the last place, and which of the two figures it is for.
 BOUNDS = {"float64": (4.0, "mixed"), "float32": (2.0, "mixed"), "float16": (2.0, "mixed"), "bfloat16": (2.0, "mixed")}
 SCALAR_BOUND = 2.0
+ALL = 1 << 32
+SECTIONS = {
+    "pairs": "every pair",
+    "scalar": "one score, float32",
+    "words": "the engine's own functions",
+    "classes": "softmax+cross_entropy by classes",
+    "others": "beside others",
+    "bitwise": "the same bits",
+    "limits": "at ±∞ and NaN",
+    "reference": "the references",
+    "curves": "the figure",
+}
 CLASS_BOUND = 4.0
 Table = tuple[str, str, list[str], list[list[str]], str]
 # Why a quantity is beyond its bound, as the points say at which it is worst.
 CAUSES = (
     (
-        "The gain is subnormal: φ' has few bits left, and times an error of a million it is a normal number again, "
-        "with as few.",
+        "The gain is subnormal: φ' has few bits left, and times a large slope, as of an error of a million, it is a "
+        "normal number again, with as few.",
         "sigmoid+mse δ, curvature; tanh+mse δ, curvature; elu+mse δ, curvature; softplus+mse δ, curvature; "
-        "exp+mse δ, curvature; softplus+poisson curvature",
+        "exp+mse δ, curvature; softplus+mape δ, curvature; softplus+msle δ; exp+msle δ, curvature; "
+        "softplus+poisson curvature; softplus+negative_binomial curvature",
     ),
     (
         "The curvature jumps at the kink |v − y| = delta, and v, once rounded, is on its other side.",
         "tanh+huber curvature; exp+huber curvature",
     ),
+    ("v is beyond the largest number, and v/y would not be.", "exp+mape value, δ, curvature"),
     (
-        "v − y is all but 0, and v is rounded by more than one unit of z and y makes up for: δ is what rounding left, "
-        "far less than a unit of the gain.",
-        "softplus+poisson value, δ; softplus+gamma value, δ",
+        "The errors of v and of a logarithm add up, and the square doubles their sum; in 1/v² and 1/v³ that of v "
+        "counts two and three times.",
+        "softplus+msle value; exp+msle value; softplus+inverse_gaussian δ",
     ),
     (
-        "exp of float32 scores is right to 1e-10, not to the last bit of a double; where two logarithms agree to 1e-8, "
-        "their difference has what is left of that.",
-        "exp+msle value",
-    ),
-    (
-        "The curvature is a sum of terms of both signs, most of which cancel where it is worst.",
-        "softplus+msle curvature; softplus+negative_binomial curvature; softplus+gamma curvature; "
-        "softplus+inverse_gaussian curvature; softplus+tweedie curvature; exp+msle curvature",
+        "It is a sum of terms of both signs, most of which cancel where it is worst.",
+        "softplus+gamma value, curvature; softplus+msle curvature; softplus+inverse_gaussian curvature; "
+        "softplus+tweedie curvature; exp+inverse_gaussian curvature",
     ),
     (
         "Terms of the classes cancel: at ties of all scores, under targets that are nearly the prediction, or in a row "
         "that is sure, δ_j or curvature_j is a difference of sums over the row, each rounded.",
-        "softmax+mse curvature; softmax+mae δ, curvature; softmax+huber curvature; softmax+binary_cross_entropy δ, "
-        "curvature; softmax+focal value, δ, curvature; softmax+poly1 curvature; softmax+gce δ, curvature; "
-        "softmax+kl value; softmax+js curvature",
+        "softmax+mse δ, curvature; softmax+mae δ, curvature; softmax+huber δ, curvature; "
+        "softmax+binary_cross_entropy δ, curvature; softmax+focal value, δ, curvature; softmax+poly1 curvature; "
+        "softmax+gce δ, curvature; softmax+kl value; softmax+js curvature",
     ),
 )
 
@@ -153,13 +162,23 @@ def scalar(results: dict):
             name,
             units(entry["worst"]),
             f"{entry['at']:.9g}",
-            "all 2^32" if entry["inputs"] == 1 << 32 else f"{entry['inputs']:,}",
+            "all 2^32" if entry["inputs"] == ALL else f"{entry['inputs']:,}",
+            kernel(entry),
             f"{entry['reference']:.1e}",
         ]
         for name, entry in results["scalar"].items()
     ]
-    header = ["function", "worst error, ulp", "at", "float32 numbers tried", "reference against mpmath, ulp"]
+    header = ["function", "worst error, ulp", "at", "float32 numbers tried", "kernel text"]
+    header.append("reference against mpmath, ulp")
     return "Accuracy of functions of one score, float32", header, rows, ""
+
+
+def kernel(entry: dict) -> str:
+    """The hash of the kernel's text, and whether it was the same when all was last measured."""
+    since = entry.get("since")
+    if since is None or since["kernel"] == entry["kernel"]:
+        return entry["kernel"]
+    return f"{entry['kernel']}; since then {since['kernel']}: {units(since['worst'])} in {since['inputs']:,} numbers"
 
 
 def words(results: dict):
@@ -190,7 +209,7 @@ def classes(results: dict):
 
 
 def beside(results: dict, kind: str):
-    names = ["costlayer", *results["versions"]]
+    names = ["costlayer", *versions(results)]
     rows = []
     for pair, found in results["others"][kind].items():
         for quantity in ("value", "delta"):
@@ -232,14 +251,14 @@ def shown(x: str | float) -> str:
 def limits(results: dict) -> tuple[list[list[str]], list[list[str]]]:
     """The rows for pairs of one score and for softmax pairs."""
     pointwise, rows = [], []
-    for entry in results["limits"]:
+    for pair, entry in ((pair, entry) for pair, entries in results["limits"].items() for entry in entries):
         value, delta = entry["value"], entry["delta"]
         if "scores" in entry:
             scores = "(" + ", ".join(map(shown, entry["scores"])) + ")"
-            rows.append([entry["pair"], scores, shown(value), "(" + ", ".join(map(shown, delta)) + ")"])
+            rows.append([pair, scores, shown(value), "(" + ", ".join(map(shown, delta)) + ")"])
         else:
             at = [f"{shown(a)}, {shown(b)}" for a, b in zip(value, delta, strict=True)]
-            pointwise.append([entry["pair"], shown(entry["y"]), *at])
+            pointwise.append([pair, shown(entry["y"]), *at])
     return pointwise, rows
 
 
@@ -247,24 +266,19 @@ def limits(results: dict) -> tuple[list[list[str]], list[list[str]]]:
 def page(results: dict) -> str:
     """docs/accuracy.md."""
     pointwise, rows = limits(results)
-    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
-    reference = max(results["reference"].values())
+    beside_them = ", ".join(f"{name} {version}" for name, version in versions(results).items())
+    fewer = max(results["runs"][run]["fewer"] for run in runs_of(results, "others"))
     parts = [
         "# How accurate",
         "<!-- Made by docs/accuracy_page.py from benchmarks/results/accuracy.json: run `costlayer bench accuracy`. -->",
         "Every number on this page was measured by [benchmarks/accuracy.py](../benchmarks/accuracy.py); "
-        f"{results['date']}, {results['machine']}" + (f"; beside {versions}." if versions else "."),
+        f"{when(results)}" + (f"; beside {beside_them}." if beside_them else "."),
         f"![Errors of δ in float32, costlayer's and torch's]({FIGURE.relative_to(DOCS).as_posix()})",
         curve_reading(results),
         "## What is measured",
         WHAT,
-        *(
-            [f"These figures are of a quick look: one in {results['thin']} of the scores."]
-            if results["thin"] > 1
-            else []
-        ),
-        f"The references themselves are within {reference:.1e} units of float64 of the printed formulas, taken to 1000 "
-        "digits (`reference` in the results, for every pair).",
+        *thinned(results),
+        references(results),
         "## Every pair",
         markdown(*summary(results)[1:3]),
         "\n".join(f"- {line}" for line in pair_reading(results)),
@@ -285,11 +299,11 @@ def page(results: dict) -> str:
         class_reading(results),
         folded("value / δ of the true class / worst δ, raw, in ulp", markdown(*classes(results)[1:3])),
         "## Beside others",
-        f"The same targets and references, and one in {results['fewer']} of the scores; for softmax pairs the same "
+        f"The same targets and references, and one in {fewer} of the scores; for softmax pairs the same "
         "rows. The first figure is the worst mixed error in ulp over all of these, the one in brackets that over |z| ≤ "
         f"{results['usual']:g}; — where there is no such loss or the package was not installed. torch is its own loss "
         "of raw scores where it has one, else its activation and then its cost; Optax is under JAX; scikit-learn's "
-        "losses are the private ones of its linear models and boosted trees.",
+        "losses are the private ones of its linear models and boosted trees." + flushed(results),
         *(folded(kind, markdown(*beside(results, kind)[1:3])) for kind in results["others"]),
         "## The same bits",
         "The results of 1, 2, 3 and 5 threads; of contiguous and strided scores; of elements that start at another "
@@ -302,8 +316,90 @@ def page(results: dict) -> str:
         folded(
             "softmax pairs, three classes, the first the true one", markdown(["pair", "scores", "value", "δ"], rows)
         ),
+        "## When, and on what",
+        markdown(["day", "machine", "what was measured"], provenance(results)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def runs_of(results: dict, section: str = "") -> list[int]:
+    """The runs that the entries of a section, or of all, are of."""
+    parts = [entries for name, entries in results["made"].items() if name.startswith(section)]
+    return sorted({run for entries in parts for run in entries.values()})
+
+
+def versions(results: dict) -> dict[str, str]:
+    """Of what was measured beside costlayer: the last of each."""
+    return {name: version for run in runs_of(results, "others") for name, version in _versions(results, run)}
+
+
+def _versions(results: dict, run: int):
+    return results["runs"][run]["versions"].items()
+
+
+def when(results: dict) -> str:
+    days = sorted({run["day"] for run in results["runs"]})
+    machines = list(dict.fromkeys(run["machine"] for run in results["runs"]))
+    at = ", ".join(days) if len(days) < 3 else f"{days[0]} to {days[-1]}"
+    on = machines[0] if len(machines) == 1 else f"{len(machines)} machines"
+    several = (
+        f", in {len(results['runs'])} runs ([what was when](#when-and-on-what))" if len(results["runs"]) > 1 else ""
+    )
+    return f"{at}, {on}{several}"
+
+
+def provenance(results: dict) -> list[list[str]]:
+    """For each run what of the page it made: of every kind of measurement, how many of its entries."""
+    rows = []
+    for number, run in enumerate(results["runs"]):
+        said = []
+        for section, title in SECTIONS.items():
+            parts = {
+                name.removeprefix(section).strip(): entries
+                for name, entries in results["made"].items()
+                if name.split()[0] == section
+            }
+            counts = {kind: list(entries.values()).count(number) for kind, entries in parts.items()}
+            each = [
+                f"{f'{kind} ' if kind else ''}{count} of {len(parts[kind])}" for kind, count in counts.items() if count
+            ]
+            said += [f"{title}: {', '.join(each)}"] if each else []
+        rows.append([run["day"], run["machine"], "; ".join(said)])
+    return rows
+
+
+def thinned(results: dict) -> list[str]:
+    thin = max(results["runs"][run]["thin"] for run in runs_of(results, "pairs"))
+    return [f"Some of these figures are of a quick look: one in {thin} of the scores."] if thin > 1 else []
+
+
+def references(results: dict) -> str:
+    """How far the references are from the printed formulas, and where they are these themselves."""
+    known = [off for off in results["reference"].values() if off is not None]
+    unknown = [pair for pair, off in results["reference"].items() if off is None]
+    said = (
+        f"The references of {len(known)} pairs are formulas of their own, and within {max(known):.1e} units of float64 "
+        "of the printed formulas, taken to 1000 digits (`reference` in the results)."
+    )
+    return said + (
+        f" Of {', '.join(unknown)} there are none yet: the reference is the printed formula itself, to 1000 digits, "
+        "with differences for derivatives, and fewer points are tried."
+        if unknown
+        else ""
+    )
+
+
+def flushed(results: dict) -> str:
+    """What explains many of Optax' figures, at one of them."""
+    entry = results["others"].get("float32", {}).get("identity+mse", {}).get("Optax")
+    if entry is None or entry["all"]["value"]["mixed"] < 1e6:
+        return ""
+    value = entry["all"]["value"]
+    return (
+        " XLA, on which JAX runs, takes subnormal numbers for 0 on the CPU, as it goes and as a result: identity+mse "
+        f"in float32 is off by {units(value['mixed'])} units at z = {value['mixed_at'][0]:.3g}, "
+        f"y = {value['mixed_at'][1]:g}, whose square is one. A score or a gain that small is lost in the same way."
+    )
 
 
 WHAT = """An **ulp**, a unit in the last place, is the distance between neighbouring numbers of the type at the exact
@@ -325,9 +421,9 @@ Scores come from every binade of the type, subnormal to huge, of both signs, and
 of computing may change its branch, saturate, overflow or underflow; targets lie at the ends and inside; and scores and
 targets are paired so that v − y, or the argument of a branch, is as near to nothing as the type allows. The exact
 results have 128 bits, by formulas written for that and not shared with costlayer. The value of a half is counted in
-units of the half, whatever the type it is returned in. Softmax pairs are measured on rows of 2 to 5 scores, in mpmath,
-and softmax+cross_entropy with class targets on rows of up to 200,000. Curvature is not measured for halves: the layer
-that takes them does not give it."""
+units of the half, whatever the type it is returned in. Softmax pairs are measured on rows of 2 to 5 scores, against
+derivatives written out in mpmath, and softmax+cross_entropy with class targets on rows of up to 200,000. Curvature is
+not measured for halves: the layer that takes them does not give it."""
 
 
 def folded(title: str, body: str) -> str:
@@ -377,7 +473,8 @@ def causes(results: dict) -> tuple[list[str], list[list[str]]]:
 
 def scalar_reading(results: dict) -> str:
     found = results["scalar"]
-    whole = [name for name, entry in found.items() if entry["inputs"] == 1 << 32]
+    whole = [name for name, entry in found.items() if entry["inputs"] == ALL]
+    later = [name for name in whole if found[name].get("since", found[name])["kernel"] != found[name]["kernel"]]
     beyond = [f"{name} ({units(e['worst'])})" for name, e in found.items() if e["worst"] > SCALAR_BOUND]
     tried = {
         True: "Each was tried on every one of the 4,294,967,296 float32 numbers, infinities and NaN too.",
@@ -389,7 +486,14 @@ def scalar_reading(results: dict) -> str:
         if beyond
         else f"None is off by more than {SCALAR_BOUND:g} ulp."
     )
-    return f"{tried} {held}"
+    same = (
+        "The text of the kernel that was tried on all numbers is named by its hash; when all was last measured it was "
+        "the same."
+        if not later
+        else "The text of the kernel that was tried on all numbers is named by its hash. It has changed since for "
+        f"{', '.join(later)}; of the new text a sample was tried, and found nothing worse."
+    )
+    return f"{tried} {held}" + (f" {same}" if whole else "")
 
 
 def class_reading(results: dict) -> str:

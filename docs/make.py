@@ -54,7 +54,7 @@ def drawing(pair: cl.Pair) -> bytes:
 
 def digest(pair: cl.Pair) -> str:
     """What the picture of a pair shows; a test can tell by it whether that has changed."""
-    shown = pair.formula, pair.derivative, pair.values, targets(pair)
+    shown = pair.formula, pair.derivative, *([pair.second_derivative] if pair.two else []), pair.values, targets(pair)
     return hashlib.sha256(repr(shown).encode()).hexdigest()
 
 

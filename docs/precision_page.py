@@ -1,4 +1,5 @@
-"""Makes docs/precision.md and its figure from benchmarks/results/softmax_collapse.json: run it after that benchmark."""
+"""Makes docs/precision.md and its figure from the results of benchmarks/softmax_collapse.py: run it after that. One
+figure in the text is of benchmarks/accuracy.py."""
 
 import hashlib
 import json
@@ -15,6 +16,7 @@ from costlayer.explain.picture import GRID, INK, MUTED, SOUND, STARVING
 
 DOCS = Path(__file__).parent
 RESULT = DOCS.parent / "benchmarks" / "results" / "softmax_collapse.json"
+ACCURACY = DOCS.parent / "benchmarks" / "results" / "accuracy.json"
 FIGURE = DOCS / "figures" / "softmax_collapse.png"
 SEEDS = (0, 1, 2)
 PANELS = (
@@ -94,6 +96,7 @@ def values(found: dict) -> dict[str, str]:
         "ours_off": number(
             max(row[f"costlayer_{what}_off"] for row in tails.values() for what in ("value", "delta")), 2
         ),
+        "ours_units": f"{most_units():.2f}",
         "clouds_step": str(last),
         "clouds_torch_yes": f"{clouds['torch']['yes']:.1f}",
         "clouds_torch_no": f"{clouds['torch']['no']:.1f}",
@@ -103,6 +106,21 @@ def values(found: dict) -> dict[str, str]:
         "clouds_ours_missed": percent(clouds["costlayer"]["missed"], 2),
         "clouds_ours_false": percent(clouds["costlayer"]["false"], 2),
     }
+
+
+def most_units() -> float:
+    """The most that value or δ of sigmoid+cross_entropy is off, over all float32 scores."""
+    scalar = json.loads(ACCURACY.read_text(encoding="utf-8"))["scalar"]
+    found = [
+        entry
+        for name, entry in scalar.items()
+        if name.startswith(("sigmoid+cross_entropy: value", "sigmoid+cross_entropy: δ"))
+    ]
+    if any(entry["inputs"] < 1 << 32 for entry in found):
+        raise ValueError(
+            "docs/precision.template.md says 'every float32 score': run `costlayer bench accuracy --exhaustive`"
+        )
+    return max(entry["worst"] for entry in found)
 
 
 def percent(share: float, digits: int = 1) -> str:

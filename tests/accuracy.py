@@ -27,19 +27,15 @@ CLOSED = {
     ),
     "cauchit+cross_entropy": lambda z, y, v, log_v: yes_or_no(y, 1 - y, cauchit(z), cauchit(-z)),
     "exp+poisson": lambda z, y, v, log_v: (v + abs(y * z), v + y, None),
-    "exp+msle": lambda z, y, v, log_v: (
-        (truth.ln(1 + v) + truth.ln(1 + y)) ** 2,
-        gain(z) * (truth.ln(1 + v) + truth.ln(1 + y)),
-        gain(z) * (1 + truth.ln(1 + v) + truth.ln(1 + y)),
-    ),
+    "exp+msle": lambda z, y, v, log_v: msle(z, abs(truth.ln((1 + v) / (1 + y)))),
     "exp+negative_binomial": lambda z, y, v, log_v: (truth.ln(1 + v) + abs(y * z), (v + y) / (1 + v), None),
     "softplus+negative_binomial": lambda z, y, v, log_v: softplus(
         z, v, truth.ln(1 + v) + abs(y * log_v), (v + y) / (1 + v), (1 + y) * v / (1 + v) ** 2
     ),
     "exp+inverse_gaussian": lambda z, y, v, log_v: ((1 + y / v) / v,) * 3,
-    "softplus+inverse_gaussian": lambda z, y, v, log_v: softplus(z, v, *((1 + y / v) / v * (1 + abs(log_v) / 8),) * 3),
+    "softplus+inverse_gaussian": lambda z, y, v, log_v: softplus(z, v, *((1 + y / v) / v,) * 3),
     "exp+tweedie": lambda z, y, v, log_v: (powers(z, y) * (1 + abs(z) / 8),) * 3,
-    "softplus+tweedie": lambda z, y, v, log_v: softplus(z, v, *(powers(log_v, y) * (1 + abs(log_v) / 8),) * 3),
+    "softplus+tweedie": lambda z, y, v, log_v: softplus(z, v, *(powers(log_v, y) * (1 + max(-z, 0) / 8),) * 3),
     "exp+gamma": lambda z, y, v, log_v: (abs(z) + y / v, 1 + y / v, None),
     "softplus+poisson": lambda z, y, v, log_v: (v + abs(y * log_v), gain(z) * (1 + y / v), gain(z) * (1 + y / v)),
     "softplus+gamma": lambda z, y, v, log_v: (
@@ -90,6 +86,11 @@ def cauchit(z):
 
 def gain(z):
     return 1 / (1 + truth.exp(-z))
+
+
+def msle(z, error):
+    """Of the difference of two logarithms no more is lost than what rounding v is to it."""
+    return error * (error + gain(z)), gain(z) * (error + gain(z)), gain(z) * (gain(z) + gain(-z) * error)
 
 
 def powers(log_v, y):

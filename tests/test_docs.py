@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import importlib.util
+import json
 import math
 import pkgutil
 import re
@@ -112,6 +113,52 @@ def test_rows_equal_those_worked_by_hand(make, page):
     assert make.figures()["example_ce"] == "(−0.335, 0.245, 0.090)"
     assert make.figures()["example_bce"] == "(−0.616, 0.465, 0.151)"
     assert make.figures()["ones"] == "(0.25, 0.25, 0.25, 0.25)"
+
+
+def _results(name):
+    return json.loads((DOCS.parent / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def _times_as_fast(pair, shape, other):
+    (seconds,) = (c["seconds"] for c in _results("pairs")["cases"] if c["pair"] == pair and c["shape"] == shape)
+    return seconds[other] / seconds["ours"]
+
+
+def _units_of_sigmoid():
+    found = _results("accuracy")["scalar"]
+    entries = [found[f"sigmoid+cross_entropy: {what}, y = {y}"] for what in ("value", "δ") for y in (0, 1)]
+    assert all(entry["inputs"] == 1 << 32 for entry in entries)
+    return max(entry["worst"] for entry in entries)
+
+
+def _units_of_softmax():
+    return max(max(entry.values()) for entry in _results("accuracy")["classes"]["float32"]["costlayer"].values())
+
+
+def _starved():
+    table = (DOCS.parent / "benchmarks" / "results" / "study.md").read_text(encoding="utf-8")
+    return float(re.search(r"^\| sigmoid\+mse \|.*\| ([\d.]+)% \|$", table, re.M)[1])
+
+
+@pytest.mark.parametrize(
+    ("sentence", "measured"),
+    [
+        (r"exp\+poisson on 2\^24 scores ([\d.]+) times as fast as torch eager",
+         lambda: _times_as_fast("exp+poisson", [1 << 24], "eager")),
+        (r"on 65,536 × 1,000 scores ([\d.]+) times as fast and",
+         lambda: _times_as_fast("softmax+cross_entropy", [65536, 1000], "eager")),
+        (r"as fast and ([\d.]+) times as fast as torch\.compile",
+         lambda: _times_as_fast("softmax+cross_entropy", [65536, 1000], "compile")),
+        (r"value and gradient of sigmoid\+cross_entropy are at most ([\d.]+) units in the last", _units_of_sigmoid),
+        (r"classes those of softmax\+cross_entropy at most ([\d.]+) ", _units_of_softmax),
+        (r"sigmoid\+mse starved ([\d.]+) % of the outputs", _starved),
+    ],
+)  # fmt: skip
+def test_figures_of_the_readme_are_those_of_the_results(sentence, measured):
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    (said,) = re.findall(sentence.replace(" ", r"\s"), readme)
+    digits = len(said.partition(".")[2])
+    assert said == f"{measured():.{digits}f}", "README.md: put in what the results have now"
 
 
 @pytest.mark.parametrize("margin", [17.0, 20.0, 50.0])

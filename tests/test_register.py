@@ -49,6 +49,7 @@ def test_a_registered_cost_is_as_good_as_any():
             np.testing.assert_allclose(float(truth.pointwise(pair, z[k], y[k])[1]), delta[k], atol=1e-30)
     assert cl.constant(pair, np.array([0.0, 1.0])) == pytest.approx(0.5)
     assert "((z − y)/scale)⁴" in explain.text(pair)
+    assert explain.png(pair).startswith(b"\x89PNG")
     with pytest.raises(InvalidValue, match=r"'scale'"):
         cl.pair("identity+quartic", scael=2.0)
     torch = pytest.importorskip("torch")
@@ -66,7 +67,10 @@ def test_kinks_are_no_errors_and_the_last_word_may_be_changed():
     cl.register(like(CORNER, summary="A better sentence."))  # as a cell that is run again
     assert cl.pair("identity+corner").summary == "A better sentence."
     cl.register(like(END, terms=own_costs.mended))
-    assert "sigmoid+end" in map(str, cl.pairs())
+    cl.register(like(COSTS["poly1"], name="of_classes"))  # of one class of several
+    known = set(map(str, cl.pairs()))
+    assert {"sigmoid+end", "softmax+end", "softmax+of_classes"} <= known
+    assert "sigmoid+of_classes" not in known
 
 
 def test_what_was_refused_is_not_there():
@@ -137,6 +141,8 @@ def test_more_that_is_wrong_with_a_function():
     assert "# here" in line_of(caught.value)
     with pytest.raises(InvalidType, match="a plain function"):
         cl.register(like(terms=np.exp))
+    with pytest.raises(InvalidType, match="a plain function"):
+        cl.register(like(terms=lambda v, y, scale: (v, v, v)))
     space = {}
     exec("def terms(v, y, scale):\n    return v, v, v", space)
     with pytest.raises(InvalidValue, match=r"source cannot be read; .*every engine is made from its source"):

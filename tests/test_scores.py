@@ -184,3 +184,25 @@ def test_only_the_scores_of_classes_have_them(option):
         cl.value("sigmoid+cross_entropy", np.zeros(2), np.zeros(2), **OPTIONS[option])
     plain = {"temperature": 1.0, "softcap": None, "logit_adjustment": None, "z_loss": 0}
     assert cl.value("sigmoid+cross_entropy", np.zeros(2), np.zeros(2), **plain) == np.log(2.0)
+
+
+def test_the_constant_scores_are_those_before_the_alteration():
+    y = np.array([0, 0, 0, 1])
+    np.testing.assert_allclose(cl.constant(CE, y, temperature=2.0), 2.0 * np.log([0.75, 0.25]))
+    np.testing.assert_allclose(cl.constant(CE, y, logit_adjustment=np.log([0.75, 0.25])), [0.0, 0.0], atol=1e-15)
+    z = cl.constant(CE, y, softcap=4.0, temperature=2.0, logit_adjustment=[0.5, -0.25, -np.inf], z_loss=0.5)
+    log = np.log(np.array([3 / 4, 1 / 4, 0.1]) / 1.1)  # a class that never occurs counts half a time of five
+    np.testing.assert_allclose(4.0 * np.tanh(z[:2] / 4.0) / 2.0, log[:2] + np.array([-0.5, 0.25]))
+    assert z[2] == 0.0
+    with pytest.raises(InvalidValue, match=r"^softcap: got 1; expected one above 1\.386"):
+        cl.constant(CE, y, softcap=1.0)
+    with pytest.raises(InvalidValue, match="3 numbers, one per class"):
+        cl.constant(CE, y, classes=3, logit_adjustment=[0.5, -0.25])
+    with pytest.raises(InvalidValue, match=r"^temperature: got one for"):
+        cl.constant("identity+mse", np.array([1.0]), temperature=2.0)
+
+
+def test_a_wrong_target_is_named_in_whatever_part_it_is(monkeypatch):
+    monkeypatch.setattr(front, "PART", 6)
+    with pytest.raises(InvalidValue, match=r"^y\[4\]: got class 3"):
+        cl.value(CE, np.zeros((5, 3)), np.array([0, 1, 2, 0, 3]), temperature=2.0)

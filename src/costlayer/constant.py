@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
@@ -12,38 +12,52 @@ from costlayer.engines import reference
 from costlayer.errors import InvalidType, InvalidValue
 from costlayer.evaluate import as_array, check_distributions, check_targets, numbers, weights
 from costlayer.pair import Pair
+from costlayer.scores import Options, alteration
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
-def constant(pair: str | Pair, y: ArrayLike, weight: ArrayLike | None = None, classes: int | None = None):
+def constant(
+    pair: str | Pair,
+    y: ArrayLike,
+    weight: ArrayLike | None = None,
+    classes: int | None = None,
+    **options: Unpack[Options],
+):
     """The constant score with the least cost: the right initial bias of the output.
 
     Arguments:
         pair: a pair or its name.
         y: targets: (N,) or, one column per output, (N, K); for row pairs class indices (N,) or probabilities (N, K).
         weight: (N,), 0 or more.
-        classes: for class indices, how many classes there are; by default the largest index + 1.
+        classes: for class indices, how many classes there are; by default the largest index + 1, or one for each number
+            of a logit adjustment.
+        options: on the scores of classes, as `costlayer.evaluate` describes them.
 
     Returns a float, or an array (K,); for a pair of two scores per target both, (2,) or (2, K). Where the best score
     would be infinite (a class that never occurs, or a spread of targets that are all alike), the target is taken to
     occur half a time.
-    Errors: `InvalidValue` if there is no target, or one outside the cost's interval.
+    Errors: `InvalidValue` if there is no target, or one outside the cost's interval, or if the best scores are
+    beyond the softcap.
 
     >>> import numpy as np
     >>> round(float(constant("sigmoid+cross_entropy", np.array([1.0, 0.0, 0.0, 0.0]))), 6)  # ln(1/3)
     -1.098612
     """
     pair, y = as_pair(pair), as_array("y", y)
+    altered = alteration(pair, **options)
     if y.ndim not in (1, 2) or not len(y):
         raise InvalidValue("y", f"shape {y.shape}", "targets of shape (N,) or (N, K), N at least 1")
     weight = np.ones(len(y)) if weight is None else weights(weight, y.shape[:1], np.dtype(np.float64))
     kept = weight > 0
     if not kept.any():
         raise InvalidValue("weight", "weights that add up to 0", "at least one positive weight")
+    if altered is not None and altered.adjustment is not None and classes is None:
+        classes = len(altered.adjustment)
     if pair.row:
-        return _constant_row(pair, y, weight, kept, classes)
+        found = _constant_row(pair, y, weight, kept, classes)
+        return found if altered is None else altered.raw(found)
     numbers(y, "y")
     y = y.astype(np.float64)
     check_targets(pair, y, kept)

@@ -55,7 +55,7 @@ Reduction = Literal["mean", "sum", "none", "weighted_mean"]
 REDUCTIONS = ("mean", "sum", "none", "weighted_mean")
 EMPTY = ("error", "zero", "nan")
 NARROW = 128  # classes up to which rows are worked on together
-PART = 1 << 20  # scores that are altered at a time
+PART = 1 << 16  # scores that are altered at a time, as many as stay in a cache
 
 
 def check_options(reduction: str, empty: str, label_smoothing: float, ignore_index: int | None) -> None:
@@ -292,12 +292,12 @@ class _TwoScoreProblem(_Problem):
         if ignore_index is not None:
             self.kept = y != ignore_index
         with np.errstate(over="ignore"):  # a target too large for the type of the scores becomes ∞, and is refused
-            self.y = np.ascontiguousarray(y, z.dtype)
+            self.y = np.ascontiguousarray(y, real)
         self.gather(weight)
 
     def run(self, storage, scale, outputs, threads):
-        low, high = self.pair.target.bounds(self.z.dtype)
-        real, count, value, delta = self.z.dtype, self.examples, outputs["value"], outputs["delta"]
+        low, high = self.pair.target.bounds(self.real)
+        real, count, value, delta = self.real, self.examples, outputs["value"], outputs["delta"]
         # what has a number for each example is always there: few ways to compile
         weight = np.ones(min(kernels.SPAN, count), real) if self.weight is None else self.weight
         value = np.empty(count, real) if value is None else value
@@ -483,7 +483,8 @@ def _add_z_loss(part: _RowProblem, z_loss: float, scale: float, outputs: dict[st
     own = np.where(kept, weight * square, 0.0)
     for found, term in ((outputs["delta"], slope), (outputs["curvature"], curve)):
         if found is not None and term is not None:
-            found += np.where(kept[:, None], term * (weight * scale)[:, None], 0.0)
+            term *= (weight * scale)[:, None]
+            np.add(found, term, out=found, where=kept[:, None])
     if outputs["value"] is not None:
         outputs["value"] += own
     return float(own.sum())

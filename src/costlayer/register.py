@@ -154,7 +154,7 @@ def _check_words(cost: Cost) -> None:
 def _check_terms(cost: Cost) -> None:
     """The source of `terms`, and of the functions it calls."""
     terms = cost.terms
-    if not isinstance(terms, FunctionType):
+    if not isinstance(terms, FunctionType) or terms.__name__ == "<lambda>":
         raise InvalidType("terms", f"{terms!r} ({type(terms).__name__})", f"a plain function {_TERMS}")
     _Source(terms).check(set())
     arguments = inspect.signature(terms).parameters

@@ -64,6 +64,7 @@ class Alteration:
 
     def raw(self, s: NDArray) -> NDArray:
         """The raw scores z of which s is made."""
+        check_classes(self.adjustment, len(s))
         z = s if self.adjustment is None else np.where(np.isfinite(self.adjustment), s - self.adjustment, 0.0)
         z = z * self.temperature
         if self.softcap is None:
@@ -126,12 +127,15 @@ def z_loss_terms(s: NDArray, curvature: bool) -> tuple[NDArray, NDArray, NDArray
     """
     best = s.argmax(axis=1)[:, None]
     top = np.take_along_axis(s, best, 1)
-    odds = np.exp(np.where(s == top, 0.0, s - top))
-    others = odds.copy()
-    np.put_along_axis(others, best, 0.0, 1)
-    crowd = others.sum(axis=1, keepdims=True)
+    odds = s - top
+    if not np.isfinite(top).all():
+        odds[s == top] = 0.0
+    np.exp(odds, out=odds)
+    np.put_along_axis(odds, best, 0.0, 1)
+    crowd = odds.sum(axis=1, keepdims=True)
     total = 1.0 + crowd
     log = top + np.log1p(crowd)
+    np.put_along_axis(odds, best, 1.0, 1)
     p = odds / total
     curve = None
     if curvature:
@@ -143,7 +147,10 @@ def z_loss_terms(s: NDArray, curvature: bool) -> tuple[NDArray, NDArray, NDArray
 
 def _product(a: Any, b: Any) -> Any:
     """As in `costlayer.words`: nothing, where either is."""
-    return np.where((a == 0.0) | (b == 0.0), 0.0, a * b)
+    found = a * b
+    if not np.isfinite(found).all():  # NaN may have come of nothing times infinity
+        found[(a == 0.0) | (b == 0.0)] = 0.0
+    return found
 
 
 @cache

@@ -241,6 +241,8 @@ def test_the_rate_behind_a_cloglog():
     assert v == pytest.approx([0.5, 1 - 2**-10], rel=1e-15)
     assert cl.constant("cloglog+cross_entropy", np.array([0.0, 1.0])) == pytest.approx(rate, rel=1e-15)
     assert cl.constant("cauchit+cross_entropy", np.array([1.0, 1.0, 1.0, 0.0])) == pytest.approx(1.0, rel=1e-15)
+    even = np.array([0.0, 1.0])
+    assert cl.constant("cauchit+cross_entropy", even) == cl.constant("probit+cross_entropy", even) == 0.0
 
 
 def test_a_range_that_does_not_reach_the_targets_is_refused():

@@ -12,11 +12,12 @@ def terms(z):
 
 
 def inverse(v):
-    """tan π(v − ½), by Lambert's continued fraction for the cotangent of the lesser angle."""
-    x = pi() * minimum(v, 1.0 - v)
+    """tan π(v − ½), by Lambert's continued fraction: of the angle from the middle, or the cotangent from an end."""
+    middle = absolute(v - 0.5) < 0.25
+    x = pi() * where(middle, absolute(v - 0.5), minimum(v, 1.0 - v))
     s = x * x
-    rest = s / (3.0 - s / (5.0 - s / (7.0 - s / (9.0 - s / (11.0 - s / (13.0 - s / (15.0 - s / (17.0 - s / 19.0))))))))
-    t = (1.0 - rest) / x
+    r = s / (3.0 - s / (5.0 - s / (7.0 - s / (9.0 - s / (11.0 - s / (13.0 - s / (15.0 - s / (17.0 - s / 19.0))))))))
+    t = where(middle, x / (1.0 - r), (1.0 - r) / x)
     return where(v < 0.5, -t, t)
 
 

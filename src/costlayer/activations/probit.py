@@ -19,10 +19,12 @@ def nearer(t, depth):
 
 
 def inverse(v):
-    depth = -log(2.0 * minimum(v, 1.0 - v))
+    depth = 0.0 - log(2.0 * minimum(v, 1.0 - v))
     t = exp(0.5 * log(2.0 * depth))  # never too small, and from there on each step of a convex function is shorter
     t = nearer(nearer(nearer(nearer(nearer(nearer(t, depth), depth), depth), depth), depth), depth)
-    t = where(depth < 1e30, t, depth)  # an end, reached only in the limit
+    t = where(
+        depth > 0.0, where(depth < 1e30, t, depth), depth
+    )  # the middle is 0, and an end reached in the limit only
     return where(v < 0.5, -t, t)
 
 

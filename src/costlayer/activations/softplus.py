@@ -14,7 +14,8 @@ def terms(z):
 def error(z, y):
     """v − y, and half the second derivative of its square."""
     e = exp(-absolute(z))
-    off = maximum(z, 0.0) + log1p_unit(e) - y
+    tail = log1p_unit(e)
+    off = where(z < 0.0, tail - y, (z - y) + tail)  # v is not rounded first
     own, rest = where(z >= 0.0, 1.0, e), where(z >= 0.0, e, 1.0)  # gain and 1 - gain, times 1 + e
     return off, own * (own + product(rest, off)) / (1.0 + e * (2.0 + e))
 

@@ -5,17 +5,19 @@ from costlayer.words import absolute, log, log1p, maximum, sign, where
 
 
 def terms(error, y, scale):
-    u = absolute(error) / scale
+    size = absolute(error)
+    u = size / scale
     far = u > 1.0
     over = maximum(u, 1.0)
     w = where(far, 1.0 / over, u)  # u² may be beyond the largest number
     square = w * w
     both = 1.0 + square
+    apart = where(u > 2.0, w - 1.0, (scale - size) / maximum(size, scale))  # 1 - u, or (1 - u)/u
     value = 0.5 * (scale * scale) * (2.0 * log(over) + log1p(square))
     return (
         value,
         sign(error) * scale * w / both,
-        where(far, square, 1.0) * (where(far, w - 1.0, 1.0 - w) * (1.0 + w)) / (both * both),
+        where(far, square, 1.0) * (apart * (1.0 + w)) / (both * both),
     )
 
 

@@ -1,11 +1,12 @@
 """msle: the squared error of the logarithms of 1 + v and 1 + y."""
 
 from costlayer.pair import NON_NEGATIVE, Cost, Interval
-from costlayer.words import log1p, product
+from costlayer.words import log, log1p, product, where
 
 
 def terms(v, y):
-    error = log1p(v) - log1p(y)
+    apart = (v - y) / (1.0 + y)  # of two logarithms that are nearly equal nothing would be left
+    error = where(apart > -0.5, log1p(apart), log((1.0 + v) / (1.0 + y)))
     rate = 1.0 / (1.0 + v)
     return error * error, 2.0 * product(rate, error), 2.0 * product(rate * rate, 1.0 - error)
 

@@ -45,17 +45,18 @@ def figure_of(contrast: Contrast) -> Figure:
 
 
 def small(pair: Pair) -> Figure:
-    """Value and δ of a pair along its scores, for each typical target: 880 × 240 pixels."""
+    """Value and each δ of a pair along its scores, for each typical target: 880 × 240 pixels."""
     drawn = Figure(figsize=(11, 3), dpi=80, facecolor="white", layout="constrained")
     FigureCanvasAgg(drawn)
     curves = [along(pair, truth) for truth in targets(pair)]
-    for axes, what, name in zip(drawn.subplots(1, 2), ("value", "delta"), ("value", "δ"), strict=True):
-        shown = [getattr(c, what) for c in curves]
+    panels = [{"value": c.value, **c.deltas} for c in curves]
+    for axes, name in zip(drawn.subplots(1, len(panels[0])), panels[0], strict=True):
+        shown = [panel[name] for panel in panels]
         low, high = limits(shown, [float(np.interp(z, AXIS, y)) for y in shown for z in (-3.0, 3.0)])
         margin = 0.06 * (high - low)
         axes.set(xlim=(-10, 10), ylim=(low - margin, high + margin))
         axes.set_title(name, loc="left", size=13, color=INK)
-        axes.set_xlabel("score z", size=11, color=MUTED)
+        axes.set_xlabel("scores (z, 0)" if pair.two else "score z", size=11, color=MUTED)
         _plain(axes, 11)
         for c, y, ink in zip(curves, shown, (SOUND, STARVING, BOTH), strict=False):
             axes.plot(AXIS, y, color=ink, linewidth=2.5, label=c.truth_in_short)

@@ -1,14 +1,15 @@
 """exp+inverse_gaussian: δ = (v − y)/v²."""
 
 from costlayer.pair import ClosedForm
-from costlayer.words import exp, where
+from costlayer.words import absolute, exp, where
 
 
 def terms(z, y):
     half = exp(-0.5 * z)  # exp(-z) may overflow where y exp(-2 z) is what counts
     r = half * half
     ratio = half * y * half
-    slope = r * (1.0 - ratio)
+    excess = 1.0 - ratio
+    slope = r * where(absolute(excess) < 0.5, (exp(z) - y) * r, excess)  # no difference of what was rounded
     nothing = r == 0.0
     return (
         where(nothing, r, r * (0.5 * ratio - 1.0)),

@@ -6,7 +6,10 @@ from costlayer.words import absolute, exp, log, log1p_unit, maximum, product, wh
 
 def terms(z, y, dispersion):
     x = z + log(dispersion)  # dispersion v = exp(x)
-    e = exp(-absolute(x))
+    far = absolute(x) > 80.0
+    f = exp(where(far, -0.5, -1.0) * absolute(x))
+    g = where(far, f, 1.0)
+    e = f * g  # in two steps: it may be subnormal where its product with the weight is not
     s = 1.0 + e
     right = x >= 0.0
     share, rest = where(right, 1.0, e) / s, where(right, e, 1.0) / s  # of dispersion v in 1 + dispersion v
@@ -18,7 +21,7 @@ def terms(z, y, dispersion):
         y * (log(dispersion) + log1p_unit(e)) + softplus / dispersion,
         weight * log1p_unit(e) - product(y, z),
     )
-    return value, share / dispersion - y * rest, weight * share * rest
+    return value, share / dispersion - y * rest, (weight * f / (s * s)) * g
 
 
 EXP_NEGATIVE_BINOMIAL = ClosedForm(

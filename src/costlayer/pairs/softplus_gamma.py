@@ -1,14 +1,15 @@
 """softplus+gamma: positive amounts, with a mean that is as good as the score itself where it is large."""
 
 from costlayer.pair import ClosedForm
+from costlayer.pairs.softplus_log import error as error_of
 from costlayer.pairs.softplus_log import terms as log_softplus
 from costlayer.words import product, where
 
 
 def terms(z, y):
-    v, log_v, slope, bend, shrink, f, g = log_softplus(z)
+    v, log_v, slope, bend, tail, shrink, f, g = log_softplus(z)
     ratio = where(z < 0.0, y / f / ((1.0 + shrink) * g), y / v)  # v itself underflows where y/v need not
-    value, error = log_v + ratio, v - y
+    value, error = log_v + ratio, error_of(z, y, v, tail)
     # (v − y)/v, by the difference wherever v has all its digits
     excess = where(z < -80.0, 1.0 - ratio, where(error == v, 1.0, error / v))
     curvature = product(slope * slope, bend + ratio * (1.0 - bend))

@@ -1,13 +1,14 @@
 """softplus+poisson: counts, with a rate that is as good as the score itself where it is large."""
 
 from costlayer.pair import ClosedForm
+from costlayer.pairs.softplus_log import error as error_of
 from costlayer.pairs.softplus_log import terms as log_softplus
 from costlayer.words import where
 
 
 def terms(z, y):
-    v, log_v, slope, bend, _, f, g = log_softplus(z)
-    value, error, e = v - y * log_v, v - y, f * g
+    v, log_v, slope, bend, tail, _, f, g = log_softplus(z)
+    value, error, e = v - y * log_v, error_of(z, y, v, tail), f * g
     gain = where(z >= 0.0, 1.0, e) / (1.0 + e)
     delta = where(error == v, gain, slope * error)  # without 0 · ∞ at z = ∞
     # at z = ±∞ y ln v does not matter

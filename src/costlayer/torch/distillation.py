@@ -12,10 +12,14 @@ from torch import Tensor, nn
 from costlayer import evaluate as front
 from costlayer.errors import InvalidType, InvalidValue
 from costlayer.pair import POSITIVE, UNIT
-from costlayer.torch.layer import CostLayer
+from costlayer.torch.layer import CostLayer, _dense, _transformed
 
 _HERE = 0.3  # apart by less than this, a series has more digits than e^−u − 1 + u
-_SERIES = tuple((-1.0) ** k / math.factorial(k) for k in range(13, 1, -1))
+_LARGE = 30.0  # and from this on e^−u may be too large for p, which is then too small: their product is known by q
+_SERIES = {  # as many coefficients of (e^−u − 1 + u) / u² as reach the last digit there, the last one first
+    kind: [(-1.0) ** k / math.factorial(k) for k in range(last, 1, -1)]
+    for kind, last in ((torch.float32, 8), (torch.float64, 13))
+}
 _FAR = 1e3  # where Σ p f(u) is beyond it, the divergence is so large that its plain formula loses nothing
 
 
@@ -59,18 +63,22 @@ class DistillationLoss(nn.Module):
             if isinstance(given, bool) or not isinstance(given, (int, float)) or float(given) not in domain:
                 raise InvalidValue(name, repr(given), f"a number in {domain}")
         front.check_options(reduction, empty, label_smoothing, ignore_index)
-        self.temperature, self.alpha, self.reduction, self.empty = temperature, alpha, reduction, empty
-        each: front.Reduction = "none" if reduction == "none" else "sum"
-        self.soft = _Divergence(temperature, reduction=each)
+        self.alpha, self.reduction, self.empty = alpha, reduction, empty
+        self.soft = _Divergence(temperature)
         self.hard = CostLayer(
-            "softmax+cross_entropy", reduction=each, ignore_index=ignore_index, label_smoothing=label_smoothing
+            "softmax+cross_entropy", reduction="none", ignore_index=ignore_index, label_smoothing=label_smoothing
         )
+
+    @property
+    def temperature(self) -> float:
+        """T, by which the scores of both are divided."""
+        return self.soft.sharpness
 
     def forward(
         self, student: Tensor, teacher: Tensor, y: Tensor | None = None, weight: Tensor | None = None
     ) -> Tensor:
         """The reduced loss."""
-        self._check(student, teacher, y)
+        self._check(_dense(student), teacher, y)
         shape = student.shape[:1] + student.shape[2:] if student.ndim > 1 else student.shape[:0]
         kind = student.dtype if student.dtype in (torch.float32, torch.float64) else torch.float32
         present = torch.ones(shape, dtype=torch.bool, device=student.device)
@@ -79,18 +87,22 @@ class DistillationLoss(nn.Module):
         own = torch.ones(shape, dtype=kind, device=student.device)
         if weight is not None:
             own = weight.to(own).reshape(weight.shape + (1,) * (len(shape) - weight.ndim)).expand(shape)
-        total = torch.zeros((), dtype=kind, device=student.device)
+        values = torch.zeros(shape, dtype=kind, device=student.device)
         if self.alpha:
-            total = self.alpha * self.soft(student, teacher.detach(), torch.where(present, own, 0.0))
+            values = self.alpha * self.soft(student, teacher.detach(), torch.where(present, own, 0.0))
         if self.alpha != 1.0:
-            total = (1.0 - self.alpha) * self.hard(student, y, weight) + total  # type: ignore — checked above
-        if self.reduction in ("none", "sum"):
+            values = values + (1.0 - self.alpha) * self.hard(student, y, weight)  # type: ignore — checked above
+        if self.reduction == "none":
+            return values
+        total = values.sum()
+        if self.reduction == "sum":
             return total
         counted = torch.ones_like(own) if self.reduction == "mean" else own
         count = torch.where(present, counted, 0.0).sum()
         if self.empty == "nan":
             return total / count
-        if self.empty == "error" and not count:
+        looking = not (torch.compiler.is_compiling() or _transformed())
+        if self.empty == "error" and looking and not count:
             raise InvalidValue(
                 "y", "no examples to average", "at least one", "Use reduction='sum' where it may be empty."
             )
@@ -100,7 +112,7 @@ class DistillationLoss(nn.Module):
         if not isinstance(teacher, Tensor) or not teacher.is_floating_point():
             given = f"{teacher.dtype}" if isinstance(teacher, Tensor) else type(teacher).__name__
             raise InvalidType("teacher", given, "a torch tensor of floating-point scores")
-        if isinstance(student, Tensor) and teacher.shape != student.shape:
+        if teacher.shape != student.shape:
             given = f"shape {tuple(teacher.shape)} for scores of shape {tuple(student.shape)}"
             raise InvalidValue("teacher", given, "scores in the shape of the student's")
         if y is None and self.alpha != 1.0:
@@ -117,9 +129,9 @@ class _Divergence(CostLayer):
     """softmax+kl of a target that is known by its scores, times T²: of probabilities, which have been rounded, it could
     not tell a teacher and a student who are nearly of one mind from two who are."""
 
-    def __init__(self, temperature: float, reduction: front.Reduction) -> None:
+    def __init__(self, temperature: float) -> None:
         self.sharpness = temperature
-        super().__init__("softmax+kl", reduction=reduction)
+        super().__init__("softmax+kl", reduction="none")
 
     def _program(self) -> SimpleNamespace:
         return SimpleNamespace(
@@ -137,27 +149,31 @@ def _divergence(z: Tensor, y: Tensor, axis: int, temperature: float) -> tuple[Te
     With u = (y − z) / T less its mean under p, KL is ln(1 + Σ p f(u)), where f(u) = e^−u − 1 + u is never below 0: so
     nothing cancels, however near the two are. And q / p is e^−u over Σ p e^−u.
     """
-    gap = torch.where(z == y, 0.0, (y - z) / temperature)
+    gap = torch.where(z == y, 0.0, y - z) / temperature
     log_p, log_q = (torch.log_softmax(scores / temperature, axis) for scores in (y, z))
     p, q = log_p.exp(), log_q.exp()
+    absent = p == 0.0
 
     def mean(of: Tensor) -> Tensor:
-        return torch.where(p == 0.0, 0.0, p * of).sum(axis, keepdim=True)
+        return (p * of).masked_fill(absent, 0.0).sum(axis, keepdim=True)
 
-    middle = mean(gap)
-    u = gap - middle
+    u = gap - mean(gap)
     here = u.abs() < _HERE
     x = torch.where(here, u, 0.0)
-    series = torch.zeros_like(x)
-    for coefficient in _SERIES:
+    first, *others = _SERIES[z.dtype]
+    series = torch.full_like(x, first)
+    for coefficient in others:
         series = series * x + coefficient
-    lifted = (z / temperature - torch.logsumexp(y / temperature, axis, keepdim=True) + middle).exp()  # p e^−u
-    rest = lifted + torch.where(p == 0.0, 0.0, p * (u - 1.0))
-    apart = torch.where(here, p * (series * x * x), rest).sum(axis, keepdim=True)
+    change = torch.expm1(-u.clamp(min=-_LARGE))
+    best = p.argmax(axis, keepdim=True)
+    ratio = (log_p - log_q - u).gather(axis, best).exp()  # of p e^−u and q, the same for all of a row
+    far = ratio * q + (p * (u - 1.0)).masked_fill(absent, 0.0)
+    terms = torch.where(here, p * series * x * x, torch.where(u > -_LARGE, p * (change + u), far))
+    apart = terms.sum(axis, keepdim=True)
     known = apart < _FAR
     value = torch.where(known, apart.log1p(), mean(log_p - log_q)).squeeze(axis)
-    more = apart - mean(u)  # Σ p e^−u less 1: u has a mean of nothing but what was rounded
-    slope = torch.where(here & known, p * (torch.expm1(-x) - more) / (1.0 + more), q - p)
+    more = apart - mean(u)  # Σ p e^−u less 1, as it is when u was rounded: so is the likeliest class's own u
+    slope = torch.where(here & known, p * (change - more) / (1.0 + more), q - p)
     return value * temperature**2, slope * temperature
 
 

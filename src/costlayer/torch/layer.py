@@ -405,17 +405,19 @@ class CostLayer(nn.Module):
         Softcap and temperature count; the logit adjustment is for training alone.
         """
         if self.softcap is not None or self.temperature != 1.0:
-            plain = self._with(reduction=self.reduction)
-            plain.softcap, plain.temperature = None, 1.0
             wide = z.double() if _dense(z).is_cpu else z  # as costlayer.predict: exp(s) has the digits that s has
-            return plain.predict(self._altered(wide, None, predicting=True)).to(z.dtype)
+            return self._predict(self._altered(wide, None, predicting=True)).to(z.dtype)
+        return self._predict(z)
+
+    def _predict(self, z: Tensor) -> Tensor:
+        """φ of scores as they are."""
         if torch.compiler.is_compiling() or _transformed() or not _by_engine(z):
             z = _dense(z)
             if z.dtype in _HALVES:
-                return self.predict(z.float()).to(z.dtype)
+                return self._predict(z.float()).to(z.dtype)
             return operations.predict(self._formulas, self.pair, z)
         if z.dtype in _HALVES:
-            return self.predict(z.float()).to(z.dtype)
+            return self._predict(z.float()).to(z.dtype)
         return _Predict.apply(z, self, z.requires_grad and torch.is_grad_enabled())[0]  # type: ignore
 
     def constant(self, y: Tensor, weight: Tensor | None = None, classes: int | None = None) -> Tensor:
@@ -441,10 +443,7 @@ class CostLayer(nn.Module):
                     [self._with(pos_weight=yes).constant(column, weight) for column, yes in parts], dim=-1
                 )
             targets, given, classes = self._as_trained_on(targets, given, classes)
-        found = constant(self.pair, targets, given, classes)
-        if (altered := alteration(self.pair, **self._options())) is not None:
-            check_classes(self.logit_adjustment, np.size(found))
-            found = altered.raw(np.asarray(found))
+        found = constant(self.pair, targets, given, classes, **self._options())
         return torch.as_tensor(found, dtype=torch.get_default_dtype())
 
     def _as_trained_on(self, y: np.ndarray, weight: np.ndarray | None, classes: int | None):
