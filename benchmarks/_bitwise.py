@@ -20,6 +20,7 @@ def example(pair, kind: str, count: int = COUNT, classes: int = 7) -> tuple[Tens
     random, dtype = np.random.default_rng(SEED), getattr(torch, kind)
     if pair.row:
         z = random.normal(size=(count // classes, classes)) * np.exp(random.uniform(-3, 3, (count // classes, 1)))
+        z = -np.sort(-z, axis=1) if pair.activation.thresholds else z
         return torch.from_numpy(rounded(z, kind)).to(dtype), torch.from_numpy(random.integers(0, classes, len(z)))
     z = random.normal(size=count) * np.exp(random.uniform(-3, 3, count))
     low, high = max(pair.target.low, -3.0), min(pair.target.high, 3.0)

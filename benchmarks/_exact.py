@@ -352,8 +352,16 @@ COSTS: dict[str, Callable] = {
 }
 
 
+BY_LOGARITHM = {"msle", "poisson", "negative_binomial", "gamma", "inverse_gaussian", "tweedie"}
+
+
 def knows(pair) -> bool:
-    return pair.activation.name in ACTIVATIONS and pair.cost.name in COSTS
+    activation, cost = pair.activation.name, pair.cost.name
+    if cost in BY_LOGARITHM:
+        return activation in ("softplus", "exp")
+    if cost == "cross_entropy":
+        return activation == "sigmoid"
+    return activation in ACTIVATIONS and cost in COSTS
 
 
 def terms(pair, z, y) -> tuple[Extended, Extended, Extended]:

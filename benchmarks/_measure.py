@@ -85,10 +85,11 @@ class Results:
     """Tables that fill case by case, and the numbers behind them.
 
     They are kept in `results/NAME.md` and `results/NAME.json`, with the machine and the day, when the `with` block
-    ends: by Ctrl-C or an error too, and then they say that they are not whole.
+    ends: by Ctrl-C or an error too, and then they say that they are not whole. What was measured before says `when`.
     """
 
-    def __init__(self, name: str, title: str, notes: str = "", total: int = 0) -> None:
+    def __init__(self, name: str, title: str, notes: str = "", total: int = 0, when: str = "") -> None:
+        self.when = when
         self.name, self.title, self.notes, self.total = name, title, notes, total
         self.tables: list[tuple[str, list[str], list[list[str]]]] = []
         self.cases: list[dict[str, Any]] = []
@@ -126,7 +127,7 @@ class Results:
         whole, interrupted = kind is None, kind is not None and issubclass(kind, KeyboardInterrupt)
         if interrupted:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cost what was measured
-        lines = [f"# {self.title}", "", f"{datetime.date.today()}. {machine()}.", ""]
+        lines = [f"# {self.title}", "", self.when or f"{datetime.date.today()}. {machine()}.", ""]
         lines += [] if whole else ["**Interrupted: not all cases were measured.**", ""]
         for title, header, rows in self.tables:
             lines += [f"## {title}", ""] if title else []
@@ -157,9 +158,9 @@ class Results:
             (RESULTS / f"{self.name}.json").write_text(text + "\n", encoding="utf-8")
 
 
-def report(name: str, title: str, header: list[str], rows: list[list[str]], notes: str = "") -> None:
-    """Print a table and keep it, with the machine and the day, in `results/NAME.md`."""
-    with Results(name, title, notes) as results:
+def report(name: str, title: str, header: list[str], rows: list[list[str]], notes: str = "", when: str = "") -> None:
+    """Print a table and keep it, with the machine and the day, or those that `when` says, in `results/NAME.md`."""
+    with Results(name, title, notes, when=when) as results:
         results.table(header).extend(rows)
 
 

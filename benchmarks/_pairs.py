@@ -37,7 +37,7 @@ def _printed(pair, z: Extended, y: Extended):
         for k in np.ndindex(shape):
             goal = to_mpmath(y[k])
             rows.append(truth.differences(lambda x, goal=goal: truth.composed(pair, x, goal), to_mpmath(z[k])))
-    return tuple(from_mpmath([row[k] for row in rows], shape) for k in range(3))
+        return tuple(from_mpmath([row[k] for row in rows], shape) for k in range(3))
 
 
 def to_mpmath(x: Extended):
@@ -60,8 +60,9 @@ def from_mpmath(numbers, shape) -> Extended:
             exponent = min(exponent, 16000)
             head = float(fraction)
             tail = float(fraction - mp.mpf(head))
-            parts[row, k] = np.ldexp(LONG(head) + LONG(tail), exponent)
-            number = number - mp.ldexp(mp.mpf(head) + mp.mpf(tail), exponent)
+            kept = LONG(head) + LONG(tail)
+            parts[row, k] = np.ldexp(kept, exponent)
+            number = number - mp.ldexp(mp.mpf(head) + mp.mpf(float(kept - LONG(head))), exponent)
     return Extended(parts[0].reshape(shape), parts[1].reshape(shape))
 
 

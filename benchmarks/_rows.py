@@ -1,4 +1,4 @@
-"""Softmax pairs: few classes against mpmath, and softmax+cross_entropy over up to 200,000 against long doubles."""
+"""Row pairs: few classes against mpmath, and softmax+cross_entropy over up to 200,000 against long doubles."""
 
 from __future__ import annotations
 
@@ -17,21 +17,30 @@ from mpmath import mp
 DIGITS = 250  # shares down to e^−150, and their squares
 
 
-def sample(kind: str, thin: int = 1) -> list[tuple[np.ndarray, list[tuple]]]:
-    """Rows of 2 to 5 scores: random ones, sure and wrong ones, and equals; each with classes and with probabilities."""
+def sample(pair, kind: str, thin: int = 1) -> list[tuple[np.ndarray, list[tuple]]]:
+    """Rows of 2 to 5 scores: random ones, sure and wrong ones, and equals where these are no kink; each with classes
+    and, where the pair takes them, with probabilities. Between classes in order the scores fall."""
+    return [*_drawn(pair, kind, 4), *_drawn(pair, kind, 16)][::thin]
+
+
+def _drawn(pair, kind: str, count: int) -> list[tuple[np.ndarray, list[tuple]]]:
     random = np.random.default_rng(SEED)
-    rows = [np.array(row) for row in truth.ROWS if max(row) - min(row) <= 150]
+    fixed = truth.WHOLE_ROWS if pair.written else truth.ROWS
+    rows = [np.array(row) for row in fixed if max(row) - min(row) <= 150]
     for classes in (2, 3, 4, 5):
         for spread in (1e-3, 1.0, 5.0, 20.0):
-            rows += [random.normal(size=classes) * spread for _ in range(16)]
+            rows += [random.normal(size=classes) * spread for _ in range(count)]
     found = []
     for row in rows:
-        z = rounded(row, kind)
-        classes = len(z)
+        between = pair.activation.thresholds
+        z = rounded(-np.sort(-row) if between else row, kind)
+        if pair.written and np.isin(np.subtract.outer(z, z)[~np.eye(len(z), dtype=bool)], (-1, 0, 1)).any():
+            continue  # rounded to where such costs have a kink, or thresholds meet
+        classes = len(z) + between
         y = [tuple(float(j == t) for j in range(classes)) for t in range(min(classes, 3))]
         share = random.multinomial(64, np.ones(classes) / classes) / 64  # adds to 1 in every type
-        found.append((z, [*y, tuple(map(float, share))]))
-    return found[::thin]
+        found.append((z, y if pair.cost.labels_only else [*y, tuple(map(float, share))]))
+    return found
 
 
 def _elements(pair, p, q, y):
@@ -80,7 +89,9 @@ def knows(pair) -> bool:
 
 
 def exact_row(pair, z, y):
-    """Value, each δ and each curvature of one row, by the derivatives of a softmax, written out."""
+    """Value, every δ and curvature of one row, by the derivatives of a softmax, written out; else by differences."""
+    if pair.written:
+        return truth.row(pair, tuple(map(float, z)), tuple(map(float, y)))
     top = max(z)
     raw = [truth.exp(score - top) for score in z]
     total = mp.fsum(raw)
@@ -105,18 +116,18 @@ def measure(
 ) -> dict[str, dict] | None:
     """The worst of each quantity over the sample, or over `points`, pairs of scores and targets, as
     `_pairs.Sample.measure` gives it."""
-    format_, best, points = FORMATS[kind], {}, 0
+    format_, best, tried = FORMATS[kind], {}, 0
     with mp.workdps(DIGITS), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         given_points = None if points is None else [(rounded(z, kind), [tuple(y)]) for z, y in points]
-        for z, goals in given_points or sample(kind, thin):
+        for z, goals in given_points or sample(pair, kind, thin):
             for y in goals:
                 sure = max(y) == 1.0
                 given = np.array([y.index(1.0)]) if sure else rounded([y], kind)
                 found = implementation(pair, kind, z[None], given)
                 if found is None:  # for such targets
                     continue
-                points += 1
+                tried += 1
                 score, goal = [mp.mpf(float(x)) for x in z], [mp.mpf(float(x)) for x in y]
                 exact = exact_row(pair, score, goal)
                 shifted = None
@@ -139,7 +150,7 @@ def measure(
                         mixed = np.minimum(raw, off_interval(got, low, high, format_))
                         if mixed.max() > entry.mixed:
                             entry.mixed, entry.mixed_at = float(mixed.max()), at
-    return {**{name: asdict(entry) for name, entry in best.items()}, "points": points} if points else None
+    return {**{name: asdict(entry) for name, entry in best.items()}, "points": tried} if tried else None
 
 
 def _around(pair, z, y, kind):
@@ -168,7 +179,7 @@ def disagreement(pair) -> float | None:
     if not knows(pair):
         return None
     worst, float64 = 0.0, FORMATS["float64"]
-    for z, goals in sample("float64", 6):
+    for z, goals in sample(pair, "float64", 6):
         for y in goals:
             scores = tuple(map(float, z))
             with mp.workdps(truth.DIGITS):

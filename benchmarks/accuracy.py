@@ -260,7 +260,7 @@ def tables(results: dict) -> None:
     """Every table, printed and kept beside the results."""
     made = page()
     for name, title, header, rows, notes in made.tables(results):
-        report(name, title, header, rows, notes)
+        report(name, title, header, rows, notes, made.when(results, made.part_of(name)) + ".")
 
 
 def page():

@@ -48,15 +48,17 @@ CAUSES = (
     ),
     (
         "It is a sum of terms of both signs, most of which cancel where it is worst.",
-        "softplus+gamma value, curvature; softplus+msle curvature; softplus+inverse_gaussian curvature; "
+        "identity+cauchy curvature; identity+tukey curvature; softplus+gamma value, curvature; "
+        "softplus+msle curvature; softplus+inverse_gaussian curvature; "
         "softplus+tweedie curvature; exp+inverse_gaussian curvature",
     ),
     (
         "Terms of the classes cancel: at ties of all scores, under targets that are nearly the prediction, or in a row "
         "that is sure, δ_j or curvature_j is a difference of sums over the row, each rounded.",
         "softmax+mse δ, curvature; softmax+mae δ, curvature; softmax+huber δ, curvature; "
-        "softmax+binary_cross_entropy δ, curvature; softmax+focal value, δ, curvature; softmax+poly1 curvature; "
-        "softmax+gce δ, curvature; softmax+kl value; softmax+js curvature",
+        "softmax+binary_cross_entropy δ, curvature; softmax+focal value, δ, curvature; "
+        "softmax+cross_entropy δ; softmax+poly1 δ, curvature; "
+        "softmax+gce δ, curvature; softmax+kl value, δ; softmax+js δ, curvature",
     ),
 )
 
@@ -272,7 +274,9 @@ def page(results: dict) -> str:
         "# How accurate",
         "<!-- Made by docs/accuracy_page.py from benchmarks/results/accuracy.json: run `costlayer bench accuracy`. -->",
         "Every number on this page was measured by [benchmarks/accuracy.py](../benchmarks/accuracy.py); "
-        f"{when(results)}" + (f"; beside {beside_them}." if beside_them else "."),
+        f"{when(results)}"
+        + (" ([what was when](#when-and-on-what))" if len(results["runs"]) > 1 else "")
+        + (f"; beside {beside_them}." if beside_them else "."),
         f"![Errors of δ in float32, costlayer's and torch's]({FIGURE.relative_to(DOCS).as_posix()})",
         curve_reading(results),
         "## What is measured",
@@ -337,15 +341,22 @@ def _versions(results: dict, run: int):
     return results["runs"][run]["versions"].items()
 
 
-def when(results: dict) -> str:
-    days = sorted({run["day"] for run in results["runs"]})
-    machines = list(dict.fromkeys(run["machine"] for run in results["runs"]))
+def part_of(table: str) -> str:
+    """What a table's entries are called in `made`: "accuracy_beside_float32" has those of "others float32"."""
+    _, _, rest = table.partition("_")
+    named = {"": "pairs", "softmax": "classes"}
+    return named.get(rest) or (rest if rest in SECTIONS else rest.replace("beside_", "others "))
+
+
+def when(results: dict, part: str = "") -> str:
+    """The days and machines of a part of the entries, or of all."""
+    part = f"pairs {part}" if part in results["pairs"] else part
+    runs = [results["runs"][run] for run in runs_of(results, part)]
+    days = sorted({run["day"] for run in runs})
+    machines = list(dict.fromkeys(run["machine"] for run in runs))
     at = ", ".join(days) if len(days) < 3 else f"{days[0]} to {days[-1]}"
     on = machines[0] if len(machines) == 1 else f"{len(machines)} machines"
-    several = (
-        f", in {len(results['runs'])} runs ([what was when](#when-and-on-what))" if len(results["runs"]) > 1 else ""
-    )
-    return f"{at}, {on}{several}"
+    return f"{at}, {on}" + (f", in {len(runs)} runs" if len(runs) > 1 else "")
 
 
 def provenance(results: dict) -> list[list[str]]:

@@ -166,6 +166,8 @@ def behaviour(pair: cl.Pair) -> str:
 
 
 def target(pair: cl.Pair) -> str:
+    if pair.cost.labels_only:
+        return "class, in order" if pair.activation.thresholds else "class"
     return "class, or probabilities" if pair.row else str(pair.target)
 
 
@@ -184,6 +186,8 @@ def refused() -> str:
     groups: dict[tuple[str, str, str], list[str]] = {}
     for cost in COSTS:
         for activation in ACTIVATIONS:
+            if ACTIVATIONS[activation].predict:  # it has only the costs that are written for it
+                continue
             try:
                 build(f"{activation}+{cost}", {})
             except InvalidValue as error:

@@ -222,42 +222,52 @@ def check_row(pair: Pair, z, y, value, delta, curvature, dtype, ulps=8) -> None:
     with mp.workdps(truth.DIGITS):
         right, slopes, curves = truth.row(pair, z, y)
         p = truth.predict(pair, [mp.mpf(score) for score in z])
-        y = [mp.mpf(goal) for goal in y]
+        y = [mp.mpf(goal) for goal in truth.wanted(pair, y)]
         # exp(z_j − z_k) of a difference that was rounded: as many units as the difference is large
         spread = 1 + mp.mpf(max(z) - min(z)) / 4
-        log_p = [truth.ln(share) for share in p]
-        rest = [1 - share for share in p]
-        if pair.cost.name == "cross_entropy":
-            sure = max(y) == 1
-            total = mp.fsum(goal * abs(log) for goal, log in zip(y, log_p, strict=True))
-            slope_sizes = [abs(s) if sure else share + goal for s, share, goal in zip(slopes, p, y, strict=True)]
-            curve_sizes = [share * q for share, q in zip(p, rest, strict=True)]
-        elif pair.cost.name == "binary_cross_entropy":
-            yes_no = list(zip(p, rest, y, strict=True))
-            total = mp.fsum(goal * abs(truth.ln(a)) + (1 - goal) * abs(truth.ln(b)) for a, b, goal in yes_no)
-            s = [(1 - goal) * a / b + goal for a, b, goal in yes_no]
-            slope_sizes = [
-                b * own + a * mp.fsum(other for k, other in enumerate(s) if k != j)
-                for j, ((a, b, _), own) in enumerate(zip(yes_no, s, strict=True))
-            ]
-            curve_sizes = [
-                2 * size + a * mp.fsum((1 - g) * c / d**2 for c, d, g in yes_no) * a * b + a * b
-                for size, (a, b, _) in zip(slope_sizes, yes_no, strict=True)
-            ]
+        if pair.written:  # sums of what is never negative, but for the difference of two shares
+            sure = max(y) == 1 or pair.cost.labels_only
+            total = right if sure else right + mp.fsum((share + goal) ** 2 for share, goal in zip(p, y, strict=True))
+            slope_sizes = slopes if sure else [share + goal for share, goal in zip(p, y, strict=True)]
+            curve_sizes = curves
         else:
-            each = [sizes(pair, share, goal, dtype) for share, goal in zip(p, y, strict=True)]
-            total = mp.fsum(value for value, _, _ in each)
-            slope = mp.fsum(share * s for share, (_, s, _) in zip(p, each, strict=True))
-            curve = mp.fsum(share * c for share, (_, _, c) in zip(p, each, strict=True))
-            slope_sizes = [share * (s + slope) for share, (_, s, _) in zip(p, each, strict=True)]
-            curve_sizes = [
-                2 * s + share * (c + curve) for s, share, (_, _, c) in zip(slope_sizes, p, each, strict=True)
-            ]
+            total, slope_sizes, curve_sizes = _of_shares(pair, y, p, slopes, dtype)
         truth.close(value, right, total * spread, dtype, ulps, f"value at z = {z}, y = {y}")
         for j in range(len(z)):
             where = f"{j} at z = {z}, y = {[float(goal) for goal in y]}"
             truth.close(delta[j], slopes[j], slope_sizes[j] * spread, dtype, ulps, f"δ_{where}")
             truth.close(curvature[j], curves[j], curve_sizes[j] * spread, dtype, ulps, f"curvature_{where}")
+
+
+def _of_shares(pair: Pair, y, p, slopes, dtype):
+    """The sizes of what is added up in value, δ and curvature of a sum over the classes."""
+    log_p = [truth.ln(share) for share in p]
+    rest = [1 - share for share in p]
+    if pair.cost.name == "cross_entropy":
+        sure = max(y) == 1
+        total = mp.fsum(goal * abs(log) for goal, log in zip(y, log_p, strict=True))
+        slope_sizes = [abs(s) if sure else share + goal for s, share, goal in zip(slopes, p, y, strict=True)]
+        curve_sizes = [share * q for share, q in zip(p, rest, strict=True)]
+    elif pair.cost.name == "binary_cross_entropy":
+        yes_no = list(zip(p, rest, y, strict=True))
+        total = mp.fsum(goal * abs(truth.ln(a)) + (1 - goal) * abs(truth.ln(b)) for a, b, goal in yes_no)
+        s = [(1 - goal) * a / b + goal for a, b, goal in yes_no]
+        slope_sizes = [
+            b * own + a * mp.fsum(other for k, other in enumerate(s) if k != j)
+            for j, ((a, b, _), own) in enumerate(zip(yes_no, s, strict=True))
+        ]
+        curve_sizes = [
+            2 * size + a * mp.fsum((1 - g) * c / d**2 for c, d, g in yes_no) * a * b + a * b
+            for size, (a, b, _) in zip(slope_sizes, yes_no, strict=True)
+        ]
+    else:
+        each = [sizes(pair, share, goal, dtype) for share, goal in zip(p, y, strict=True)]
+        total = mp.fsum(value for value, _, _ in each)
+        slope = mp.fsum(share * s for share, (_, s, _) in zip(p, each, strict=True))
+        curve = mp.fsum(share * c for share, (_, _, c) in zip(p, each, strict=True))
+        slope_sizes = [share * (s + slope) for share, (_, s, _) in zip(p, each, strict=True)]
+        curve_sizes = [2 * s + share * (c + curve) for s, share, (_, _, c) in zip(slope_sizes, p, each, strict=True)]
+    return total, slope_sizes, curve_sizes
 
 
 def same(a, b) -> bool:

@@ -32,8 +32,6 @@ from _extended import Extended
 from _implementations import HALVES, ours
 from _ulp import FAR, FORMATS, off
 
-import accuracy
-
 FOUND = ROOT / "benchmarks" / "results" / "accuracy.json"
 RESULTS = (
     json.loads(FOUND.read_text(encoding="utf-8"))
@@ -51,14 +49,23 @@ def room(recorded: float) -> float:
     return 1.05 * recorded + 0.25
 
 
-@pytest.fixture(scope="module")
-def page():
-    spec = importlib.util.spec_from_file_location("accuracy_page", ROOT / "docs" / "accuracy_page.py")
+def _load(name: str, file: Path):
+    spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def page():
+    return _load("accuracy_page", ROOT / "docs" / "accuracy_page.py")
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    return _load("benchmark_of_accuracy", ROOT / "benchmarks" / "accuracy.py")
 
 
 @pytest.mark.skipif(not FOUND.exists(), reason="not measured yet: run `costlayer bench accuracy`")
@@ -76,8 +83,7 @@ def test_limits_are_those_of_the_page(pair):
 
 def test_every_pair_was_measured_on_many_points():
     for kind, found in RESULTS["pairs"].items():
-        least = {str(pair): 900 if pair.row else 1000 for pair in ALL}  # a row is several scores
-        few = {pair: entry["points"] for pair, entry in found.items() if entry["points"] < least.get(pair, 1000)}
+        few = {pair: entry["points"] for pair, entry in found.items() if entry["points"] < 1000}
         assert not few, f"{kind}: {few}"
 
 
@@ -155,7 +161,7 @@ def test_a_pair_without_formulas_of_its_own_is_measured_by_the_printed_one(monke
     assert _pairs.disagreement(pair) is None
 
 
-def test_results_say_of_which_run_each_entry_is(page):
+def test_results_say_of_which_run_each_entry_is(page, benchmark):
     def measured(day, worst, inputs, kernel="a", pairs=("identity+mse", "sigmoid+mse")):
         run = {"day": day, "machine": f"machine of {day}", "versions": {}, "thin": 1, "fewer": 5}
         names = dict.fromkeys(pairs, day)
@@ -169,8 +175,8 @@ def test_results_say_of_which_run_each_entry_is(page):
             "scalar": {"exp": {"worst": worst, "inputs": inputs, "kernel": kernel}} if inputs else {},
         }
 
-    first = accuracy.merged({}, measured("day 1", 1.5, 1 << 32), False)
-    second = accuracy.merged(first, measured("day 2", 0, 0, pairs=["sigmoid+mse"]), True)
+    first = benchmark.merged({}, measured("day 1", 1.5, 1 << 32), False)
+    second = benchmark.merged(first, measured("day 2", 0, 0, pairs=["sigmoid+mse"]), True)
     assert second["pairs"]["float32"] == second["limits"] == {"identity+mse": "day 1", "sigmoid+mse": "day 2"}
     assert [run["day"] for run in second["runs"]] == ["day 1", "day 2"]
     assert second["made"]["pairs float32"] == second["made"]["limits"] == {"identity+mse": 0, "sigmoid+mse": 1}
@@ -178,15 +184,17 @@ def test_results_say_of_which_run_each_entry_is(page):
     told = page.provenance(second)
     assert [row[:2] for row in told] == [["day 1", "machine of day 1"], ["day 2", "machine of day 2"]]
     assert "every pair: float32 1 of 2; one score, float32: 1 of 1" in told[0][2]
+    assert page.when(second, page.part_of("accuracy_float32")) == "day 1, day 2, 2 machines, in 2 runs"
+    assert page.when(second, page.part_of("accuracy_scalar")) == "day 1, machine of day 1"
 
-    third = accuracy.merged(second, measured("day 3", 1.4, 1000, "b"), False)
+    third = benchmark.merged(second, measured("day 3", 1.4, 1000, "b"), False)
     assert third["scalar"]["exp"] == {
         **first["scalar"]["exp"],
         "since": {"kernel": "b", "worst": 1.4, "inputs": 1000},
     }
     assert "since then b: 1.40 in 1,000 numbers" in page.kernel(third["scalar"]["exp"])
     assert [run["day"] for run in third["runs"]] == ["day 1", "day 3"]
-    fourth = accuracy.merged(third, measured("day 4", 1.6, 1000, "b"), False)
+    fourth = benchmark.merged(third, measured("day 4", 1.6, 1000, "b"), False)
     assert fourth["scalar"]["exp"]["worst"] == 1.6
     assert [run["day"] for run in fourth["runs"]] == ["day 4"]
 

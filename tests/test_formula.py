@@ -73,8 +73,15 @@ def test_evaluating(source, number):
     assert evaluate(source, v=3.0, y=1.0) == number
 
 
-def test_every_function_has_a_number_but_a_sum_and_psi():
-    assert {*formula._NUMBERS, "psi", "sum", "where"} == set(FUNCTIONS)
+@pytest.mark.parametrize(
+    ("x", "number"), [(1.0, -0.5772156649015329), (0.5, -1.9635100260214235), (12.5, 2.48519565127491)]
+)
+def test_psi(x, number):
+    assert float(evaluate("psi(x)", x=x)) == pytest.approx(number, rel=1e-13)
+
+
+def test_every_function_has_a_number_but_those_over_an_index():
+    assert {*formula._NUMBERS, *formula._OVER, "where"} == set(FUNCTIONS)
     with pytest.raises(ValueError, match="not in the notation"):
         evaluate("sum(v, k)", v=1.0)
     with pytest.raises(ValueError, match="'w' is not"):

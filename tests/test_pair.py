@@ -68,6 +68,9 @@ def test_claims():
         "softmax+cross_entropy": 1.0,
         "softmax+kl": 1.0,
         "exp+poisson": 1.0,
+        "sparsemax+fenchel_young": 1.0,
+        "entmax15+fenchel_young": 1.0,
+        "ordinal+coral": 1.0,
     }
     assert {"sigmoid+mse", "tanh+mse", "softmax+mse"} <= {str(p) for p in cl.pairs() if p.starves}
     assert not any(p.starves for p in cl.pairs() if p.canonical or p.activation.name in ("identity", "leaky_relu"))

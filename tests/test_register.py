@@ -29,9 +29,15 @@ def like(cost=QUARTIC, **changed):
     return dataclasses.replace(cost, **changed)
 
 
-@pytest.mark.parametrize("name", COSTS)
+@pytest.mark.parametrize("name", [name for name in COSTS if COSTS[name].terms])  # those of a whole row have none
 def test_the_costs_of_the_catalogue_would_be_let_in(name):
     check(COSTS[name])
+
+
+@pytest.mark.parametrize("name", [name for name in COSTS if not COSTS[name].terms])
+def test_costs_of_whole_rows_are_no_terms(name):
+    with pytest.raises(InvalidValue, match=r"^cost: got a cost without terms"):
+        cl.register(like(COSTS[name], name="another"))
 
 
 def test_a_registered_cost_is_as_good_as_any():
@@ -187,6 +193,23 @@ def test_claims_are_checked():
         check(like(COSTS["huber"], of_error=False))
     with pytest.raises(InvalidType, match=r"^cost: got 'quartic'"):
         cl.register("quartic")
+
+
+def test_a_cost_of_two_predictions_is_checked_by_both():
+    said = {
+        "formula": "(1 + ((v - y)/s)**2)**0.5 + ln(s)",
+        "derivative": "(v - y)/s**2/(1 + ((v - y)/s)**2)**0.5",
+        "second_derivative": "(1 - ((v - y)/s)**2/(1 + ((v - y)/s)**2)**0.5)/s",
+    }
+    with pytest.raises(InvalidValue, match="the derivative, which is") as caught:
+        check(like(COSTS["gaussian"], terms=own_costs.spread, **said))
+    assert "# here" in line_of(caught.value)
+    with pytest.raises(InvalidValue, match=r"^second_derivative: got '\(1 \+"):
+        check(like(COSTS["gaussian"], second_derivative="(1 + ((v - y)/s)**2)/s"))
+    with pytest.raises(InvalidValue, match=r"^terms: .*quartic\(error, s, log_s, f, g\)"):
+        check(like(COSTS["gaussian"], terms=own_costs.quartic))
+    with pytest.raises(InvalidValue, match="six numbers"):
+        check(like(COSTS["gaussian"], terms=own_costs.of_five))
 
 
 # ---------------------------------------------------------------------------------------------- other processes

@@ -43,6 +43,7 @@ WORDS = {
     "minimum": min,
     "real": mp.mpf,
     "sign": mp.sign,
+    "sqrt": mp.sqrt,
     "tanh": tanh,
     "where": words.where,
 }
@@ -71,12 +72,16 @@ _NAMES = {
     "softplus": lambda x: ln(1 + exp(x)),
     "sigma": lambda x: 1 / (1 + exp(-x)),
     "tanh": tanh,
-    "add": lambda term, count: mp.fsum(term(k) for k in range(count)),
+    "add": lambda terms: mp.fsum(terms),
+    "multiply": lambda terms: mp.fprod(terms),
+    "largest": max,
 }
+_OVER = {"sum": "add", "prod": "multiply", "most": "largest"}
 
 
 class _ToPython(ast.NodeTransformer):
-    """From the notation of formulas to Python: `sum(e, k)` adds over the classes, `where` is lazy, 1 − v is `rest`."""
+    """From the notation of formulas to Python: `sum(e, k)` adds over the scores of a row, `where` is lazy, 1 − v is
+    `rest`."""
 
     def visit_BinOp(self, node):
         return ast.Name("rest") if ast.unparse(node) == "1 - v" else self.generic_visit(node)
@@ -84,9 +89,11 @@ class _ToPython(ast.NodeTransformer):
     def visit_Call(self, node):
         self.generic_visit(node)
         match node.func.id, node.args:
-            case "sum", [body, index]:
-                given = ast.arguments([], [ast.arg(index.id)], None, [], [], None, [])
-                return ast.Call(ast.Name("add"), [ast.Lambda(given, body), ast.Name("K")], [])
+            case "sum" | "prod" | "most" as name, [body, index]:
+                condition = [index] if isinstance(index, ast.Compare) else []
+                place = ast.Name((index.left if condition else index).id, ast.Store())
+                every = ast.comprehension(place, ast.Call(ast.Name("range"), [ast.Name("K")], []), condition, 0)
+                return ast.Call(ast.Name(_OVER[name]), [ast.ListComp(body, [every])], [])
             case "where", [condition, a, b]:
                 return ast.IfExp(condition, a, b)
         return node
@@ -101,7 +108,8 @@ def _code(source: str):
 
 
 def formula(source: str, **names):
-    """A printed formula, evaluated; `rest` is 1 − v, unless it is given where it has more digits."""
+    """A printed formula, evaluated; `rest` is 1 − v, unless it is given where it has more digits, and K how many scores
+    a row has."""
     if "v" in names and not isinstance(names["v"], list):
         names = {"rest": 1 - names["v"], **names}
     return eval(_code(source), {**_NAMES, **names})
@@ -115,10 +123,51 @@ def predict(pair: Pair, z):
     """φ(z) by the printed formula: of one score, or of the list of a row's."""
     if not pair.row:
         return formula(pair.activation.formula, z=z, **given(pair))
+    if pair.written:
+        names = {"z": z, "K": len(z)}
+        names |= {"tau": THRESHOLDS[pair.activation.name](z)} if pair.activation.given else {}
+        return [formula(pair.activation.formula, j=j, **names) for j in range(len(z))]
     largest = max(z)
     scores = [exp(score - largest) for score in z]  # exp(800) is no trouble, but slow
     total = mp.fsum(scores)
     return [score / total for score in scores]
+
+
+def sparsemax_threshold(z):
+    """τ by sorting (Martins and Astudillo, 2016, algorithm 1)."""
+    z = sorted(z, reverse=True)
+    sums = [mp.fsum(z[: k + 1]) for k in range(len(z))]
+    last = max(k for k in range(len(z)) if 1 + (k + 1) * z[k] > sums[k])
+    return (sums[last] - 1) / (last + 1)
+
+
+def entmax15_threshold(z):
+    """τ by sorting (Peters, Niculae and Martins, 2019, algorithm 2)."""
+    z = sorted((score / 2 for score in z), reverse=True)
+    for k in range(1, len(z) + 1):
+        mean = mp.fsum(z[:k]) / k
+        spread = mp.fsum((score - mean) ** 2 for score in z[:k])
+        tau = mean - mp.sqrt(max((1 - spread) / k, 0))
+        if k == len(z) or z[k] <= tau:
+            return tau
+    raise AssertionError
+
+
+THRESHOLDS = {"sparsemax": sparsemax_threshold, "entmax15": entmax15_threshold}
+
+
+def names_of(pair: Pair, z, y) -> dict:
+    """What the formulas of a row pair speak of; y are probabilities, 1 for the class t."""
+    names = {"z": z, "v": predict(pair, z), "y": y, "t": list(y).index(max(y)), "K": len(z), **given(pair)}
+    if pair.activation.thresholds:  # v_{K−1} = 0 and v_{−1} = 1, as the printed formulas have it
+        names["v"] = [*names["v"], mp.mpf(0), mp.mpf(1)]
+    if pair.activation.given:
+        names["tau"] = THRESHOLDS[pair.activation.name](z)
+    return names
+
+
+# Where the printed formula is not the definition: the loss as Martins and Astudillo (2016), equation 12, have it.
+SPARSEMAX_LOSS = "sum(where(z[j] > tau, z[j]**2 - tau**2, 0) + y[j]**2, j)/2 - sum(y[j]*z[j], j)"
 
 
 REST = {"probit": "Phi(-z)", "cloglog": "exp(-exp(z))"}  # 1 − v, of which DIGITS would leave nothing
@@ -137,6 +186,9 @@ def names(pair: Pair, z, y) -> dict:
 
 def composed(pair: Pair, z, y):
     """The cost of the prediction: for rows the sum over the classes; softmax+cross_entropy is −Σ y ln v by name."""
+    if pair.written:
+        source = pair._formula() if pair.cost.name == "fenchel_young" else pair.cost.formula
+        return formula(SPARSEMAX_LOSS if pair.activation.name == "sparsemax" else source, **names_of(pair, z, y))
     if not pair.row:
         return formula(pair.cost.formula, **names(pair, z, y))
     v, parameters = predict(pair, z), given(pair)
@@ -290,3 +342,31 @@ def row_targets(classes: int) -> tuple[tuple[float, ...], ...]:
     """Every class, and probabilities."""
     spread = {2: (0.375, 0.625), 3: SHARES, 4: (0.125, 0.375, 0.4375, 0.0625)}[classes]
     return (*(tuple(float(j == t) for j in range(classes)) for t in range(classes)), spread)
+
+
+WHOLE_ROWS = (  # where nothing is at a kink
+    (1.0, -2.25, 0.5),
+    (0.25, 0.625),
+    (0.375, 0.125, -0.1875),
+    (0.75, 0.5, 0.25, 0.0),
+    (-3.0, 17.0),
+    (17.0, 0.25, 0.0),
+    (0.0, 30.0, -2.0),
+    (80.0, 0.0, 1.5, -7.0),
+    (-100.0, 100.0, 0.5),
+    (700.0, 700.25, -3.0),
+)
+
+
+def rows(pair: Pair):
+    """Scores of rows, and targets for each: every class and, where the pair takes them, probabilities."""
+    for z in WHOLE_ROWS if pair.written else ROWS:
+        z = tuple(sorted(z, reverse=True)) if pair.activation.thresholds else z
+        classes = len(z) + pair.activation.thresholds
+        labels = [tuple(float(j == t) for j in range(classes)) for t in range(classes)]
+        yield z, labels if pair.cost.labels_only else row_targets(classes)
+
+
+def wanted(pair: Pair, y):
+    """What each prediction ought to be: y, or between classes in order whether the truth lies above."""
+    return [mp.mpf(list(y).index(1.0) > j) for j in range(len(y) - 1)] if pair.activation.thresholds else y

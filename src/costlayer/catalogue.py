@@ -11,8 +11,9 @@ from costlayer.errors import InvalidType, InvalidValue, SaturationWarning, neare
 from costlayer.pair import Cost, Pair
 from costlayer.pairs import CLOSED_FORMS
 
-# Behind these activations cross_entropy means the binary one; log_likelihood is the same cost by another name.
-ALIASES = {"log_likelihood": "cross_entropy"} | {
+# Behind these activations cross_entropy means the binary one; log_likelihood is the same cost by another name, and kl
+# what the Fenchel-Young loss of softmax is called.
+ALIASES = {"log_likelihood": "cross_entropy", "softmax+fenchel_young": "softmax+kl"} | {
     f"{activation}+binary_cross_entropy": f"{activation}+cross_entropy"
     for activation in ("sigmoid", "probit", "cloglog", "cauchit")
 }

@@ -648,6 +648,10 @@ def _classes(target: _Target) -> _Choice:
             "when the numbers are steps of a scale, so that an answer of 4 for a truth of 5 is better than one of 1: "
             "softmax ignores their order."
         )
+        alternatives["ordinal+cumulative_logit"] = (
+            "when the classes are ordered and each should keep its probability: K - 1 scores lie between K classes, "
+            "made by costlayer.torch.OrdinalScores. Give the layer the class index, from 0 in the order."
+        )
         if target.figures["min"] >= 0:
             alternatives["exp+poisson"] = _IF_COUNTS
     softmax = (

@@ -35,9 +35,9 @@ def constant(
             of a logit adjustment.
         options: on the scores of classes, as `costlayer.evaluate` describes them.
 
-    Returns a float, or an array (K,); for a pair of two scores per target both, (2,) or (2, K). Where the best score
-    would be infinite (a class that never occurs, or a spread of targets that are all alike), the target is taken to
-    occur half a time.
+    Returns a float, or an array (K,), for classes in order (K − 1,); for a pair of two scores per target both, (2,) or
+    (2, K). Where the best score would be infinite (a class that never occurs, or a spread of targets that are all
+    alike), the target is taken to occur half a time.
     Errors: `InvalidValue` if there is no target, or one outside the cost's interval, or if the best scores are
     beyond the softcap.
 
@@ -205,6 +205,9 @@ def _constant_row(pair: Pair, y: NDArray, weight: NDArray, kept: NDArray, classe
         share = np.average(y[kept], axis=0, weights=weight[kept])
     else:
         raise InvalidValue("y", f"{y.dtype} of shape {y.shape}", f"class indices of shape (N,) for {pair}")
+    if pair.closed and pair.closed.least:
+        with np.errstate(all="ignore"):
+            return np.asarray(pair.closed.least(share, np.count_nonzero(kept), *pair.values), np.float64)
     with np.errstate(all="ignore"):
         v = share if pair.cost.elicits_mean else _least_row(pair, share)
     v = np.where(v > 1e-12, v, 0.5 / (np.count_nonzero(kept) + 1.0))

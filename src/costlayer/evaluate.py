@@ -4,7 +4,8 @@ Shapes, here and in `costlayer.torch`:
 - pointwise pairs: `z` and `y` of one shape; every element is an example.
 - row pairs (softmax): `z` of shape (K,), (N, K) or (N, K, d1, ...), the K classes along axis 1 (0 if it is the only
   one); `y` of integers holds class indices, in the shape of `z` without that axis; `y` of floats holds probabilities,
-  in the shape of `z`. The value of an example is that of its whole row.
+  in the shape of `z`. The value of an example is that of its whole row. K classes in order (ordinal, conditional) have
+  K − 1 scores, and class indices from 0 to K − 1; these and the multiclass hinges take no probabilities.
 - pairs of two scores per target (a location and its spread, or two shapes): `z` of shape (2,), (N, 2) or
   (N, 2, d1, ...), the two scores along axis 1 (0 if it is the only one); `y` in the shape of `z` without that axis. The
   value of an example is that of its two scores; δ and curvature, the diagonal, have the shape of `z`.
@@ -113,7 +114,8 @@ def evaluate(
     z = scores(z) if half is None else np.asarray(z)
     real = z.dtype if half is None else np.dtype(np.float32)
     given = pair, z, real, as_array("y", y), weight, class_weight, ignore_index, label_smoothing, pos_weight
-    kind = _RowProblem if pair.row else _TwoScoreProblem if pair.two else _PointwiseProblem
+    kinds = (pair.written, _WrittenProblem), (pair.row, _RowProblem), (pair.two, _TwoScoreProblem)
+    kind = next((problem for holds, problem in kinds if holds), _PointwiseProblem)
     problem = kind(*given)
     divisor = 1.0
     if reduction == "mean":
@@ -264,7 +266,7 @@ class _PointwiseProblem(_Problem):
 
     def _yes_or_no(self, argument):
         if self.pair.target != UNIT:
-            raise _no_classes(self.pair, argument)
+            raise no_classes(self.pair, argument)
 
 
 class _TwoScoreProblem(_Problem):
@@ -274,7 +276,7 @@ class _TwoScoreProblem(_Problem):
             raise _no_pos_weight(pair)
         for name, given in (("class_weight", class_weight is not None), ("label_smoothing", label_smoothing)):
             if given:
-                raise _no_classes(pair, name)
+                raise no_classes(pair, name)
         self.pair, self.real, self.axis = pair, real, score_axis(pair, z)
         self.example_shape = z.shape[: self.axis] + z.shape[self.axis + 1 :]
         if y.shape != self.example_shape:
@@ -320,8 +322,9 @@ class _RowProblem(_Problem):
         self.pair, self.real, self.axis = pair, real, class_axis(pair, z)
         self.example_shape = z.shape[: self.axis] + z.shape[self.axis + 1 :]
         rows = np.moveaxis(z, self.axis, -1)
-        self.row_shape, self.examples, classes = rows.shape, rows[..., 0].size, rows.shape[-1]
-        self.z = np.ascontiguousarray(rows).reshape(self.examples, classes)
+        self.row_shape, self.examples = rows.shape, rows[..., 0].size
+        self.z = np.ascontiguousarray(rows).reshape(self.examples, rows.shape[-1])
+        self.classes = classes = rows.shape[-1] + pair.activation.thresholds
         self.original, self.label, self.y, self.term_weights = y, None, None, None
         self.on, self.off = 1.0, 0.0
         by_class = None if class_weight is None else class_weights(class_weight, classes, real)
@@ -427,7 +430,7 @@ class _RowProblem(_Problem):
             return InvalidValue(
                 _at("y", index),
                 f"class {target}",
-                f"a class from 0 to {self.z.shape[1] - 1} for scores of {self.z.shape[1]} classes",
+                f"a class from 0 to {self.classes - 1} for scores of {self.classes} classes",
                 fix,
             )
         row = np.moveaxis(self.original, self.axis, -1)[index]
@@ -439,6 +442,77 @@ class _RowProblem(_Problem):
 
     def restore(self, array):
         return np.moveaxis(array.reshape(self.row_shape), -1, self.axis)
+
+
+class _WrittenProblem(_RowProblem):
+    """Rows whose cost is written for all their scores at once."""
+
+    def __init__(self, pair, z, real, y, weight, class_weight, ignore_index, label_smoothing, pos_weight):
+        check_labels(pair, np.issubdtype(y.dtype, np.floating), label_smoothing)
+        super().__init__(pair, z, real, y, weight, class_weight, ignore_index, label_smoothing, pos_weight)
+
+    def run(self, storage, scale, outputs, threads):
+        real, (examples, width) = self.z.dtype.type, self.z.shape
+        found = {  # what nobody asked for as well: one way to compile
+            "value": np.empty(examples, real),
+            "delta": np.empty((examples, width), real),
+            "curvature": np.empty((0, width), real),
+        }
+        found |= {name: given for name, given in outputs.items() if given is not None}
+        arguments = (
+            self.z,
+            np.zeros(0, np.int64) if self.label is None else self.label,
+            np.empty((0, width), real) if self.y is None else self.y,
+            real(self.on),
+            real(self.off),
+            np.ones(examples, real) if self.weight is None else self.weight,
+            scale,
+            self.classes,
+            real(0),
+            real(1),
+            *found.values(),
+        )
+        total, bad = cpu.run(self.pair, "written_rows", storage, examples, width, arguments, self.pair.values, threads)
+        if bad < 0 and self.y is not None:
+            bad = not_distributions(self.y, None if self.weight is None else self.weight != 0)
+        if bad < 0 and self.label is not None and not np.isfinite(total):
+            bad = self._rising(self.label)
+        return total, bad
+
+    def _rising(self, label: NDArray) -> int:
+        """The first example whose scores beside the true class do not fall, where they must; −1 if there is none."""
+        if not (self.pair.closed and self.pair.closed.falling):
+            return -1
+        inner = (label > 0) & (label < self.z.shape[1])
+        if self.weight is not None:
+            inner &= self.weight != 0
+        rows = np.flatnonzero(inner)
+        above, here = (self.z[rows, label[rows] - k] for k in (1, 0))
+        wrong = (here >= above) & ~np.isnan(self.z[rows]).any(axis=1)
+        return int(rows[np.argmax(wrong)]) if wrong.any() else -1
+
+    def refuse(self, bad):
+        if self.label is not None and 0 < (t := self.label[bad]) < self.classes:
+            index = tuple(map(int, np.unravel_index(bad, self.example_shape)))
+            above, here = (self.z[bad, t - k] for k in (1, 0))
+            return InvalidValue(
+                _at("y", index),
+                f"class {t}, beside which the scores are {above:g} and {here:g}",
+                f"scores that fall along the classes, for {self.pair}",
+                "costlayer.torch.OrdinalScores makes such scores; conditional+corn and ordinal+coral need none.",
+            )
+        return super().refuse(bad)
+
+
+def check_labels(pair: Pair, soft: bool, label_smoothing: float) -> None:
+    """Refuse targets that are shares of several classes where a cost knows only which is the true one."""
+    if not pair.cost.labels_only:
+        return
+    if label_smoothing:
+        fix = "Use softmax+cross_entropy for targets of that kind."
+        raise InvalidValue("label_smoothing", f"{label_smoothing:g} for {pair}", "0, as its targets are classes", fix)
+    if soft:
+        raise InvalidValue("y", "floats", f"integers, the class indices, for {pair}", "Convert them: y.astype(int).")
 
 
 def _run_altered(
@@ -493,7 +567,8 @@ def _add_z_loss(part: _RowProblem, z_loss: float, scale: float, outputs: dict[st
 def predict_and_gain(
     pair: Pair, z: NDArray, with_gain: bool = True, **options: Unpack[Options]
 ) -> tuple[NDArray, NDArray | None]:
-    """φ(z) and, but for softmax, φ'(z). Of the options predictions know `softcap` and `temperature`."""
+    """φ(z) and, but for softmax, φ'(z); of rows how each prediction changes with its own score. Of the options
+    predictions know `softcap` and `temperature`."""
     if (altered := alteration(pair, **options)) is not None:
         class_axis(pair, z)
         v, _ = predict_and_gain(pair, altered.scores(z.astype(np.float64))[0], with_gain=False)
@@ -508,9 +583,11 @@ def predict_and_gain(
         axis = class_axis(pair, z)
         rows = np.moveaxis(z, axis, -1)
         flat = np.ascontiguousarray(rows).reshape(-1, rows.shape[-1])
-        v = np.empty_like(flat)
-        cpu.run(pair, "softmax", z.dtype.name, len(flat), flat.shape[1], (flat, v), ())
-        return np.moveaxis(v.reshape(rows.shape), -1, axis), None
+        v, gain = np.empty_like(flat), np.empty_like(flat) if pair.written else None
+        loop, outputs = ("softmax", (v,)) if gain is None else ("written_predictions", (v, gain))
+        cpu.run(pair, loop, z.dtype.name, len(flat), flat.shape[1], (flat, *outputs), ())
+        v, gain = (None if a is None else np.moveaxis(a.reshape(rows.shape), -1, axis) for a in (v, gain))
+        return v, gain  # type: ignore
     flat = np.ascontiguousarray(z).reshape(-1)
     v, gain = np.empty_like(flat), np.empty_like(flat) if with_gain else None
     cpu.run(pair, "activate", z.dtype.name, flat.size, 1, (flat, v, gain), pair.activation_values)
@@ -525,12 +602,15 @@ def margin_loop(classes: int) -> str:
 def class_axis(pair: Pair, z: NDArray) -> int:
     """The axis of the classes: 1, or 0 if it is the only one."""
     axis = min(1, z.ndim - 1)
-    if axis < 0 or z.shape[axis] < 2:
+    if pair.activation.thresholds:
+        if axis < 0 or z.shape[axis] < 1:
+            raise InvalidValue("z", f"shape {z.shape}", f"(N, K − 1) scores of K ≥ 2 classes for {pair}")
+    elif axis < 0 or z.shape[axis] < 2:
         raise InvalidValue(
             "z",
             f"shape {z.shape}",
             f"(N, K) scores of K ≥ 2 classes for {pair}",
-            "A softmax of one score is always 1; for one yes-or-no score use sigmoid+cross_entropy.",
+            "One class alone is always the true one; for one yes-or-no score use sigmoid+cross_entropy.",
         )
     return axis
 
@@ -621,7 +701,7 @@ def positive_weights(pair: Pair, pos_weight: ArrayLike, shape: tuple[int, ...], 
         raise InvalidValue("pos_weight", f"shape {weights.shape}", expected) from None
 
 
-def _no_classes(pair: Pair, argument: str) -> InvalidValue:
+def no_classes(pair: Pair, argument: str) -> InvalidValue:
     return InvalidValue(
         argument,
         f"one for {pair}, whose targets lie in {pair.target}",

@@ -2,7 +2,7 @@
 
 Notation: `+ - * / **`, comparisons, indices `z[j]`, and the functions of `FUNCTIONS`: `sum(e, k)` adds e over k,
 `where(c, a, b)` is a where c holds, else b; `Phi` is the normal distribution, `lngamma` is ln Γ and `psi` its
-derivative.
+derivative. `prod` and `most`, the largest, take e and k as `sum` does; in place of k may stand a condition, `k != t`.
 
 >>> text("ln(1 + exp(z)) - y*z"), latex("(v - y)**2/2")
 ('ln(1 + exp(z)) − y·z', '\\\\frac{\\\\left(v - y\\\\right)^{2}}{2}')
@@ -15,9 +15,11 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-FUNCTIONS = ("Phi", "abs", "arctan", "erf", "exp", "ln", "lngamma", "max", "min", "psi", "sign", "sum", "tanh", "where")
+FUNCTIONS = ("Phi", "abs", "arctan", "erf", "exp", "ln", "lngamma", "max", "min", "most", "prod", "psi", "sign", "sum")
+FUNCTIONS += ("tanh", "where")
 AND = ", "  # between the formulas that say what names stand for
-_GREEK = {"alpha": "α", "beta": "β", "epsilon": "ε", "gamma": "γ", "pi": "π"}
+_OVER = {"sum": ("Σ", r"\sum"), "prod": ("Π", r"\prod"), "most": ("max", r"\max")}  # over an index
+_GREEK = {"alpha": "α", "beta": "β", "epsilon": "ε", "gamma": "γ", "pi": "π", "tau": "τ"}
 _CALLED = {"lngamma": "lnΓ", "psi": "ψ", "Phi": "Φ"}
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _COMPARE = {
@@ -28,6 +30,17 @@ _COMPARE = {
     ast.Eq: ("=", "="),
     ast.NotEq: ("≠", r"\ne"),
 }
+
+
+def _psi(x: float) -> float:
+    """The derivative of ln Γ: by recurrence to where its series in 1/x² has all digits."""
+    below = 0.0
+    while x < 10.0:
+        below, x = below + 1.0 / x, x + 1.0
+    r = 1.0 / (x * x)
+    return math.log(x) - 0.5 / x - r * (1 / 12 - r * (1 / 120 - r * (1 / 252 - r * (1 / 240 - r / 132)))) - below
+
+
 _NUMBERS = {
     "Phi": lambda x: math.erfc(-x / math.sqrt(2.0)) / 2.0,
     "abs": abs,
@@ -38,6 +51,7 @@ _NUMBERS = {
     "lngamma": math.lgamma,
     "max": max,
     "min": min,
+    "psi": _psi,
     "sign": np.sign,
     "tanh": np.tanh,
 }
@@ -208,7 +222,8 @@ class _Text(_Style):
         return f"({inner})"
 
     def subscript(self, value, index):
-        return f"{value}_{index}"
+        index = index.replace(" ", "")
+        return f"{value}_{index}" if index.isalnum() else f"{value}_{{{index}}}"
 
     def fraction(self, left, right):
         return f"{self.wrapped(left, _PRODUCT)}/{self.wrapped(right, _POWER)}", _PRODUCT
@@ -222,8 +237,8 @@ class _Text(_Style):
         drawn = [self.print(a)[0] for a in arguments]
         if name == "abs":
             return f"|{drawn[0]}|", _ATOM
-        if name == "sum":
-            return f"Σ_{drawn[1]} {self.wrapped(arguments[0], _PRODUCT)}", _SIGMA
+        if name in _OVER:
+            return f"{self.subscript(_OVER[name][0], drawn[1])} {self.wrapped(arguments[0], _PRODUCT)}", _SIGMA
         if name == "where":
             return f"{{{drawn[1]} if {drawn[0]}, else {drawn[2]}}}", _ATOM
         return f"{_CALLED.get(name, name)}({', '.join(drawn)})", _ATOM
@@ -256,8 +271,8 @@ class _Latex(_Style):
                 return rf"\left|{drawn[0]}\right|", _ATOM
             case "exp":
                 return f"e^{{{drawn[0]}}}", _POWER
-            case "sum":
-                return rf"\sum_{{{drawn[1]}}} {self.wrapped(arguments[0], _PRODUCT)}", _SIGMA
+            case "sum" | "prod" | "most":
+                return f"{_OVER[name][1]}_{{{drawn[1]}}} {self.wrapped(arguments[0], _PRODUCT)}", _SIGMA
             case "where":
                 rows = rf"{drawn[1]} & \text{{if }} {drawn[0]} \\ {drawn[2]} & \text{{else}}"
                 return rf"\begin{{cases}} {rows} \end{{cases}}", _ATOM

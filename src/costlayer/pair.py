@@ -99,6 +99,7 @@ class Activation:
         summary: one sentence.
         range: what `v` can be; a function of the parameters where it depends on them.
         formula, gain: `φ` in terms of z, and `φ'` in terms of z or v, in the notation of `costlayer.formula`.
+        given: an equation that says what a further name in the formula stands for.
         terms: `(z, *parameters) -> v, φ'(z), φ''(z)`, in the scalar language. None for a row activation.
         inverse: `(v, *parameters) -> z`, in the scalar language; ±inf at an end that is reached only in the limit.
         error: `(z, y, *parameters) -> v − y, φ'² + φ'' (v − y)`, in the scalar language: the error, and half the second
@@ -113,7 +114,11 @@ class Activation:
             None where it is no scale.
         parameters: by name, in the order in which `terms` takes them.
         listed: the costs with which the catalogue shows it; with every one that fits, if empty.
-        row: whether the scores of one example are normalised together.
+        row: whether the scores of one example belong together.
+        predict: row activations but softmax: `(z, v, gains, work)`, in the scalar language with loops over the scores
+            z of a row, fills in the predictions v and the gains ∂v_j/∂z_j; `work` is room for as many numbers. Such an
+            activation has only the costs that are written for it.
+        thresholds: whether its scores lie between classes that have an order, so that K classes have K − 1.
         parts: the two activations of one that takes two scores per target, each for its own score; they take no
             parameters. Everything but name, summary and limits is then that of the first.
     """
@@ -133,6 +138,9 @@ class Activation:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     listed: tuple[str, ...] = ()
     row: bool = False
+    given: str = ""
+    predict: Callable | None = None
+    thresholds: bool = False
     scale: Callable | None = None
     parts: tuple[Activation, Activation] | None = None
 
@@ -150,7 +158,8 @@ class Cost:
         domain: where `v` must lie.
         target: where `y` must lie.
         formula, derivative: `ℓ` and `∂ℓ/∂v`, in the notation of `costlayer.formula`.
-        terms: `(v, y, *parameters) -> ℓ, ∂ℓ/∂v, ∂²ℓ/∂v²`, in the scalar language.
+        terms: `(v, y, *parameters) -> ℓ, ∂ℓ/∂v, ∂²ℓ/∂v²`, in the scalar language. None for a cost of a whole row, which
+            the closed forms of its pairs say.
         of_error: whether `terms` takes the error v − y in place of v, `(error, y, *parameters)`, so that an activation
             may hand over an error that no subtraction has rounded.
         natural: the pairs in which it is at its best, for an error to name.
@@ -163,6 +172,7 @@ class Cost:
         steep: whether its slope grows without bound as v nears an end of its domain, so that an activation that
             flattens there starves nobody.
         rows_only: whether it judges the probabilities of one class of several, and nothing else.
+        labels_only: whether its targets are class indices, and no probabilities.
         of_one: what its name means for a probability by itself, behind activations that are no softmax; None: the same.
         yes_or_no: whether it is y times the cost of a yes plus 1 − y times that of a no, which `pos_weight` can weigh.
         listed: the activations behind which the catalogue shows it; behind every one that fits, if empty.
@@ -182,7 +192,7 @@ class Cost:
     target: Interval
     formula: str
     derivative: str
-    terms: Callable
+    terms: Callable | None
     natural: str
     limits: str
     reference: str
@@ -193,6 +203,7 @@ class Cost:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     steep: bool = False
     rows_only: bool = False
+    labels_only: bool = False
     of_one: Cost | None = None
     yes_or_no: bool = False
     listed: tuple[str, ...] = ()
@@ -219,6 +230,13 @@ class ClosedForm:
             None, they are composed.
         margin: row pairs whose cost depends on the probability of the true class alone: `(d, e, *parameters) -> value
             and its derivatives by d`, where d = logsumexp of the other scores − the true score, and e = exp(−|d|).
+        row: pairs written for a whole row: `(z, t, y, slopes, curves, work, *parameters) -> value`, in the scalar
+            language with loops over the scores z of a row. It fills in the derivatives by each score, which come as 0,
+            and the diagonal of the second ones. t is the class, or −1 if the targets are the probabilities y; `work` is
+            room for as many numbers as there are scores. No score is NaN.
+        least: pairs written for a whole row: `(shares, count, *parameters) -> z`, the constant scores with the least
+            expected cost where so large a share of `count` examples are of each class.
+        falling: whether the scores on both sides of the true class must fall, as its probability is none otherwise.
         single: whether value and δ of float32 scores keep their digits in float32 arithmetic; others take float64.
         canonical: k where δ = k (v − y).
         convex: whether the value is convex in z.
@@ -236,6 +254,9 @@ class ClosedForm:
     terms: Callable | None = None
     row_terms: Callable | None = None
     margin: Callable | None = None
+    row: Callable | None = None
+    least: Callable | None = None
+    falling: bool = False
     single: bool = False
     canonical: float | None = None
     convex: bool = False
@@ -261,6 +282,14 @@ class Pair:
             raise InvalidType("activation, cost", given, "an Activation and a Cost", "By name: costlayer.pair(name).")
         object.__setattr__(self, "parameters", MappingProxyType(_checked(self, dict(self.parameters))))
         domain = self.cost.domain
+        if (self.cost.terms is None or self.activation.predict) and not self.written:
+            row = "an activation" if self.cost.terms is None else "an activation of single scores, or softmax,"
+            raise InvalidValue(
+                "pair",
+                f"'{self.name}', where {self.activation} gives v in {self.range}",
+                f"{row} that goes with {self.cost}, for v in {domain}",
+                f"Use {self.cost.natural if self.cost.terms is None else self.activation.instead}.",
+            )
         if self.cost.rows_only and not self.row:
             raise InvalidValue(
                 "pair",
@@ -334,9 +363,23 @@ class Pair:
         return self.cost.target
 
     @property
+    def targets(self) -> str:
+        """What the targets are, as text."""
+        if not self.row:
+            return str(self.target)
+        if self.activation.thresholds:
+            return "a class index t from 0 to K − 1, where there are K − 1 scores"
+        return "a class index t" if self.cost.labels_only else "a class index, or probabilities"
+
+    @property
     def row(self) -> bool:
-        """Whether the scores of one example are normalised together."""
+        """Whether the scores of one example belong together."""
         return self.activation.row
+
+    @property
+    def written(self) -> bool:
+        """Whether its cost is written for a whole row of scores, and not as a sum over the classes."""
+        return bool(self.closed and self.closed.row)
 
     @property
     def two(self) -> bool:
@@ -467,7 +510,7 @@ class Pair:
             ("", r"\delta_{1} = " + self.second_derivative_latex if self.two else ""),
             ("parameters", given),
             ("predictions", self.predictions) if self.two else ("prediction v", f"in {self.range}"),
-            ("target y", "a class index, or probabilities" if self.row else f"in {self.target}"),
+            ("target y", self.targets if self.row else f"in {self.targets}"),
             ("gradient", gradient + (f"; canonical, δ = {self.canonical_form}" if self.canonical else "")),
             ("limits", self.limits),
             ("reference", self.reference),
@@ -477,7 +520,7 @@ class Pair:
     def _formula(self) -> str:
         if self.closed and self.closed.formula:
             return self.closed.formula
-        if self.row:
+        if self.row and not self.written:
             return f"sum({formula.indexed(self.cost.formula, 'j')}, j)"
         if self.two:
             return self._of_scores(self.cost.formula)
@@ -492,7 +535,7 @@ class Pair:
             return self._of_scores(slope if gain == "1" else formula.times(slope, gain))
         if self.closed and self.closed.derivative:
             return self.closed.derivative
-        if self.row:
+        if self.row and not self.written:
             slope_j, slope_k = (formula.indexed(self.cost.derivative, index) for index in "jk")
             return f"v[j]*({slope_j} - sum(({slope_k})*v[k], k))"
         if self.activation.name == "identity":
@@ -516,7 +559,8 @@ class Pair:
             )
         if not formula.mentions(source, "v"):
             return ""
-        return "v[j] == exp(z[j])/sum(exp(z[k]), k)" if self.row else f"v == {self.activation.formula}"
+        said = f"{'v[j]' if self.row else 'v'} == {self.activation.formula}", self.activation.given
+        return formula.AND.join(filter(None, said))
 
     def _miscounted(self) -> InvalidValue:
         """Two predictions for a cost that judges one, or one for a cost that judges two."""
@@ -573,7 +617,7 @@ def chain_error(error, gain, bend, square, value, slope, curve):
 
 def chain_log(slope, bend, by_log, by_log_twice):
     """δ and curvature of what is taken by a logarithm l: `slope` and `bend` are l' and l''/l'²."""
-    return product(slope, by_log), product(slope * slope, by_log_twice + product(by_log, bend))
+    return product(slope, by_log), product(slope, product(slope, by_log_twice + product(by_log, bend)))
 
 
 def over(x, f, g):

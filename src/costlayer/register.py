@@ -86,6 +86,11 @@ def register(cost: Cost) -> Cost:
     """
     if not isinstance(cost, Cost):
         raise InvalidType("cost", f"{cost!r} ({type(cost).__name__})", "a costlayer.Cost")
+    if cost.terms is None:
+        what = "a cost without terms, as those of a whole row are"
+        raise InvalidValue(
+            "cost", what, "the terms of one prediction or of two", "Others are files of costlayer itself."
+        )
     known = COSTS.get(cost.name) if isinstance(cost.name, str) else None
     if known == cost:
         return cost
@@ -99,9 +104,9 @@ def check(cost: Cost) -> None:
     """Refuse a cost that is not what it says it is; `register` says what is looked at."""
     _check_words(cost)
     _check_terms(cost)
-    function = reference.bind(_some_pair(cost)).cost
+    function, numbers = reference.bind(_some_pair(cost)).cost, _TwoNumbers if cost.second_domain else _Numbers
     for given in _settings(cost):
-        _Numbers(cost, function, given).check()
+        numbers(cost, function, given).check()
 
 
 def _check_name(cost: Cost, known: Cost | None) -> None:
@@ -114,7 +119,7 @@ def _check_name(cost: Cost, known: Cost | None) -> None:
 
 
 def _place(cost: Cost) -> tuple[str, str]:
-    return cost.terms.__module__, cost.terms.__qualname__
+    return getattr(cost.terms, "__module__", ""), getattr(cost.terms, "__qualname__", "")
 
 
 def _check_words(cost: Cost) -> None:
@@ -123,7 +128,7 @@ def _check_words(cost: Cost) -> None:
         given = getattr(cost, name)
         if not isinstance(given, str) or not given:
             raise InvalidType(name, repr(given), "a text", "People read it in `costlayer explain` and in errors.")
-    for name in ("domain", "target"):
+    for name in ("domain", "target", *(("second_domain",) if cost.second_domain else ())):
         if not isinstance(getattr(cost, name), Interval):
             raise InvalidType(name, repr(getattr(cost, name)), "a costlayer.Interval")
     for name in cost.listed:
@@ -133,10 +138,11 @@ def _check_words(cost: Cost) -> None:
     for name, parameter in cost.parameters.items():
         if not isinstance(parameter, Parameter):
             raise InvalidType("parameters", f"{parameter!r} for {name!r}", "a costlayer.pair.Parameter")
-        if not name.isidentifier() or name in {"v", "y", "z", *of_activations}:
-            fix = "v, y, z and the parameters of activations are taken."
+        if not name.isidentifier() or name in {"v", "y", "z", "pi", *cost.symbols, *of_activations}:
+            fix = "v, y, z, pi and the parameters of activations are taken."
             raise InvalidValue("parameters", repr(name), "a name of its own", fix)
-    for name in ("formula", "derivative"):
+    predictions = cost.symbols if cost.second_domain else ("v",)
+    for name in ("formula", "derivative", *(("second_derivative",) if cost.second_domain else ())):
         source = getattr(cost, name)
         try:
             for drawn in (formula.text, formula.latex):
@@ -144,8 +150,12 @@ def _check_words(cost: Cost) -> None:
         except (ValueError, SyntaxError, KeyError) as error:
             raise InvalidValue(name, repr(source), "the notation of costlayer.formula", str(error)) from error
         used = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
-        for unknown in sorted(used - {"v", "y", *cost.parameters, *formula.FUNCTIONS}):
-            raise InvalidValue(name, f"{unknown!r} in {source!r}", "v, y, the parameters and functions of formulas")
+        for unknown in sorted(used - {*predictions, "y", "pi", *cost.parameters, *formula.FUNCTIONS}):
+            raise InvalidValue(
+                name,
+                f"{unknown!r} in {source!r}",
+                f"{', '.join(predictions)}, y, the parameters and functions of formulas",
+            )
 
 
 # ------------------------------------------------------------------------------------------ the vocabulary
@@ -158,9 +168,11 @@ def _check_terms(cost: Cost) -> None:
         raise InvalidType("terms", f"{terms!r} ({type(terms).__name__})", f"a plain function {_TERMS}")
     _Source(terms).check(set())
     arguments = inspect.signature(terms).parameters
-    wanted = 2 + len(cost.parameters)
-    if len(arguments) != wanted or [*arguments][2:] != [*cost.parameters]:
-        names = ", ".join(["error" if cost.of_error else "v", "y", *cost.parameters])
+    first = ["error" if cost.of_error else "v", "y"]
+    if cost.second_domain:
+        first = ["error", "s", "log_s", "f", "g"] if cost.of_error else ["a", "log_a", "b", "log_b", "y"]
+    if len(arguments) != len(first) + len(cost.parameters) or [*arguments][len(first) :] != [*cost.parameters]:
+        names = ", ".join([*first, *cost.parameters])
         got = f"{terms.__name__}({', '.join(arguments)}) {_Source(terms).at()}"
         raise InvalidValue("terms", got, f"{terms.__name__}({names})", "The parameters come in their order, by name.")
 
@@ -252,11 +264,11 @@ class _Source:
             if value not in seen:
                 _Source(value).check(seen)
 
-    def returned(self, index: int) -> str:
-        """The text of one of the three things that are returned, and where."""
+    def returned(self, index: int, of: int = 3) -> str:
+        """The text of one of the things that are returned, and where."""
         last = self.tree.body[-1]
         node = last.value if isinstance(last, ast.Return) and last.value is not None else last
-        if isinstance(node, ast.Tuple) and len(node.elts) == 3:
+        if isinstance(node, ast.Tuple) and len(node.elts) == of:
             node = node.elts[index]
         return f"`{ast.unparse(node)}` {self.at(node)}"
 
@@ -366,25 +378,18 @@ class _Numbers:
     def _check_derivatives(self, v: float, y: float) -> None:
         """Each of slope and curve against differences of what comes before it; a kink nearby is left room for."""
         room = min([1.0, *(abs(v - end) for end in (self.cost.domain.low, self.cost.domain.high))])
-        h = room / 64
         for index in (1, 2):
-
-            def difference(h, index=index):
-                return (self.terms(v + h, y)[index - 1] - self.terms(v - h, y)[index - 1]) / (2 * h)
-
-            wide, narrow = difference(h), difference(h / 2)
-            better = (4 * narrow - wide) / 3
-            here = self.terms(v, y)
-            rounding = 1e-12 * max(abs(self.terms(near, y)[index - 1]) for near in (v - h, v, v + h)) / h
-            if abs(here[index] - better) > 1e-6 * abs(here[index]) + 4 * abs(better - wide) + rounding:
+            here = self.terms(v, y)[index]
+            right = _derivative(lambda x, index=index: self.terms(x, y)[index - 1], v, room / 64, here)
+            if right is not None:
                 what = ("", "the derivative of the value", "the derivative of the slope")[index]
-                raise self._refuse(index, f"{here[index]:.6g}", v, y, f"{what}, which is {better:.6g} there")
+                raise self._refuse(index, f"{here:.6g}", v, y, f"{what}, which is {right:.6g} there")
 
     def _check_formulas(self, v: float, y: float) -> None:
         for index, name in enumerate(("formula", "derivative")):
             source, here = getattr(self.cost, name), self.terms(v, y)[index]
             with np.errstate(all="ignore"):
-                said = float(formula.evaluate(source, v=v, y=y, **self.given))
+                said = float(formula.evaluate(source, v=v, y=y, pi=math.pi, **self.given))
             if not abs(said - here) <= 1e-8 * (abs(said) + abs(here)) + 1e-12:
                 got = f"{source!r}, which is {said:.6g} {self._where(v, y)}"
                 raise InvalidValue(name, got, f"what terms gives, {here:.6g} by {self.source.returned(index)}")
@@ -428,3 +433,61 @@ class _Numbers:
 
     def _refuse(self, index: int, got: str, v: float, y: float, expected: str) -> InvalidValue:
         return InvalidValue("terms", f"{got} {self._where(v, y)} from {self.source.returned(index)}", expected)
+
+
+def _derivative(function: Callable[[float], float], x: float, h: float, said: float) -> float | None:
+    """None if the derivative at x is what was said of it, else what differences of two widths find. What they differ by
+    is left room for: there may be a kink nearby."""
+    wide, narrow = ((function(x + step) - function(x - step)) / (2 * step) for step in (h, h / 2))
+    better = (4 * narrow - wide) / 3
+    rounding = 1e-12 * max(abs(function(near)) for near in (x - h, x, x + h)) / h
+    good = abs(said - better) <= 1e-6 * abs(said) + 4 * abs(better - wide) + rounding
+    return None if good else better
+
+
+class _TwoNumbers:
+    """A cost of two predictions with its parameters, at numbers: the second by its logarithm, and the first too unless
+    it is one of the error."""
+
+    def __init__(self, cost: Cost, function: Callable, given: Mapping[str, float]) -> None:
+        self.cost, self.function, self.given = cost, function, given
+        self.source = _Source(cost.terms)  # type: ignore — a plain function by now
+
+    def terms(self, x: float, log_s: float, y: float) -> tuple[float, ...]:
+        s = math.exp(log_s)
+        first = (x - y, s, log_s, s, 1.0) if self.cost.of_error else (math.exp(x), x, s, log_s, y)
+        try:
+            with np.errstate(all="ignore"):
+                found = tuple(map(float, self.function(*map(np.float64, (*first, *self.given.values())))))
+        except (TypeError, ValueError, NameError) as error:
+            raise InvalidValue("terms", f"{self.source.returned(0, 6)}, {error}", "six numbers") from error
+        if len(found) != 6:
+            raise InvalidValue("terms", f"{self.source.returned(0, 6)}, {len(found)} numbers", "six numbers")
+        return found
+
+    def check(self) -> None:
+        for y in _inside(self.cost.target)[::2]:
+            for v in _inside(self.cost.domain)[::2]:
+                for log_s in (-0.9137, 0.1319, 0.7193):
+                    self._check_at(v * 1.0371 if self.cost.of_error else math.log(v), log_s, y)
+
+    def _check_at(self, x: float, log_s: float, y: float) -> None:
+        here = self.terms(x, log_s, y)
+        v, s = x if self.cost.of_error else math.exp(x), math.exp(log_s)
+        given = {**dict(zip(self.cost.symbols, (v, s), strict=True)), "y": y, **self.given}
+        where = "at " + ", ".join(f"{name} = {value:g}" for name, value in given.items())
+        for index, term in enumerate(here):
+            found = None
+            if index:
+                before, by = ((0, 0), (0, 1), (1, 0), (1, 1), (2, 1))[index - 1]  # what is differentiated, and by which
+                along = (lambda u, k=before: self.terms(u, log_s, y)[k], lambda u, k=before: self.terms(x, u, y)[k])[by]
+                found = _derivative(along, (x, log_s)[by], 1 / 64, term)
+            if found is not None or not math.isfinite(term):
+                expected = "a finite number" if found is None else f"the derivative, which is {found:.6g} there"
+                raise InvalidValue("terms", f"{term:.6g} {where} from {self.source.returned(index, 6)}", expected)
+        right = here[0], here[1] / (1.0 if self.cost.of_error else v), here[2] / s
+        for name, term in zip(("formula", "derivative", "second_derivative"), right, strict=True):
+            source = getattr(self.cost, name)
+            said = float(formula.evaluate(source, pi=math.pi, **given))
+            if not abs(said - term) <= 1e-8 * (abs(said) + abs(term)) + 1e-12:
+                raise InvalidValue(name, f"{source!r}, which is {said:.6g} {where}", f"what terms gives, {term:.6g}")

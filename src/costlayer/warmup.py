@@ -25,7 +25,8 @@ def warm_up(pair: Pair, dtype: str = "float32") -> None:
     """
     if dtype not in DTYPES:
         raise InvalidValue("dtype", repr(dtype), "one of " + ", ".join(DTYPES))
-    for classes in (2, NARROW + 1) if pair.row else (1,):  # short and long rows have kernels of their own
+    short_and_long = pair.row and not pair.written  # these have kernels of their own
+    for classes in (2, NARROW + 1) if short_and_long else (2,) if pair.row else (1,):
         z = np.zeros((2, classes) if pair.row else (2, 2) if pair.two else 2)
         y = np.zeros(2, np.int64) if pair.row else np.full(2, _target(pair))
         if dtype in ("float32", "float64"):

@@ -8,12 +8,13 @@ functions of its own (`costlayer.engines`).
 
 import math
 
-from numpy import absolute, array, exp, expm1, log, log1p, maximum, minimum, ndim, sign, tanh
+from numpy import absolute, array, exp, expm1, log, log1p, maximum, minimum, ndim, sign, sqrt, tanh
 from numpy import float64 as double  # the type that sums are kept in
 from numpy import log1p as log1p_unit
 
 __all__ = [
     "absolute",
+    "difference",
     "double",
     "erf",
     "exp",
@@ -25,11 +26,14 @@ __all__ = [
     "maximum",
     "minimum",
     "product",
+    "rounded_off",
     "sign",
+    "sqrt",
     "tanh",
     "where",
 ]
-VOCABULARY = tuple(word for word in __all__ if word not in ("fixed", "product"))  # what an engine must bring
+MADE = ("difference", "fixed", "product", "rounded_off")  # of the others
+VOCABULARY = tuple(word for word in __all__ if word not in MADE)  # what an engine must bring
 
 
 def erf(x):
@@ -50,3 +54,14 @@ def product(a, b):
 def fixed(c, z):
     """The constant `c`, or NaN where z is NaN."""
     return where(z == z, c, z)
+
+
+def difference(a, b):
+    """a − b, with equals apart by nothing, infinities too."""
+    return where(a == b, 0.0, a - b)
+
+
+def rounded_off(a, b, c):
+    """What rounding took from c = a − b."""
+    back = c - a
+    return (a - (c - back)) - (b + back)

@@ -1,11 +1,14 @@
 """Every activation: its formula, gain, range, inverse and flat scores agree with one another."""
 
+import numpy as np
 import pytest
 from mpmath import mp
 
 import truth
+from costlayer import pairs
 from costlayer.activations import ACTIVATIONS
 from costlayer.costs import COSTS
+from costlayer.evaluate import predict_and_gain
 from costlayer.pair import Pair
 
 POINTWISE = [
@@ -69,3 +72,22 @@ def test_softmax_has_its_jacobian():
                 assert truth.formula(softmax.gain, v=v, j=j) == v[j] * (1 - v[j])
                 same = abs(truth.formula(softmax.formula, z=z, j=j, K=len(z)) - v[j]) <= mp.mpf("1e-900")
                 assert same, (row, j)
+
+
+@pytest.mark.parametrize("name", ["class_scores", "sparsemax", "entmax15", "ordinal", "conditional"])
+def test_row_activations_have_their_gain(name):
+    """∂v_j/∂z_j, as printed, by differences of what is printed, and as the engine says."""
+    pair = next(pair for pair in pairs() if pair.activation.name == name)
+    with mp.workdps(400):
+        for row, _ in truth.rows(pair):
+            z = [mp.mpf(x) for x in row]
+            _, gains = predict_and_gain(pair, np.array([row]))
+            names = truth.names_of(pair, z, [1])
+            for j in range(len(z)):
+                _, right, _ = truth.differences(
+                    lambda x, j=j, z=z: truth.predict(pair, [*z[:j], x, *z[j + 1 :]])[j], z[j]
+                )
+                printed = truth.formula(pair.activation.gain, **(names | {"j": j}))
+                same = abs(printed - right) <= mp.mpf("1e-50") * abs(right) + mp.mpf("1e-110")
+                assert same, (row, j)
+                truth.close(gains[0, j], right, right, np.float64, what=f"gain {j} at {row}")

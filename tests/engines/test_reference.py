@@ -16,13 +16,20 @@ def test_the_reference_is_right_to_a_few_units_in_the_last_place(pointwise_pair)
 
 
 def test_the_loops_run_in_plain_python_too(row_pair):
-    """softmax_rows as it stands, no compiler: the same source that the CPU engine compiles."""
-    run = reference.kernel(row_pair, "softmax_rows")
-    for z in truth.ROWS:
-        for y in truth.row_targets(len(z)):
-            value, delta, curvature = np.empty(1), np.empty((1, len(z))), np.empty((1, len(z)))
-            arguments = (np.array([z]), None, np.array([y]), 1.0, 0.0, None, None, 1.0, 0.0, 1.0)
-            total, bad = run(*arguments, value, delta, curvature, 0, 1, row_pair.values)
+    """softmax_rows or written_rows as it stands, no compiler: the same source that the CPU engine compiles."""
+    run = reference.kernel(row_pair, "written_rows" if row_pair.written else "softmax_rows")
+    for z, goals in truth.rows(row_pair):
+        for y in goals:
+            outputs = np.empty(1), np.empty((1, len(z))), np.empty((1, len(z)))
+            value, delta, curvature = outputs
+            if row_pair.written:
+                labelled = max(y) == 1.0
+                targets = np.array([y.index(max(y))]), np.array([y])[:0] if labelled else np.array([y]), 1.0, 0.0
+                arguments = (np.array([z]), *targets, np.ones(1), 1.0, len(y), 0.0, 1.0)
+                rest = (None, np.empty(5 * len(z)))
+            else:
+                arguments, rest = (np.array([z]), None, np.array([y]), 1.0, 0.0, None, None, 1.0, 0.0, 1.0), ()
+            total, bad = run(*arguments, *outputs, 0, 1, row_pair.values, *rest)
             assert bad == -1
             assert total == value[0]
             accuracy.check_row(row_pair, z, y, value[0], delta[0], curvature[0], np.float64)

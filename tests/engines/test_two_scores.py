@@ -60,8 +60,8 @@ def test_predictions_are_right_to_a_few_units_in_the_last_place(two_score_pair, 
                 truth.close(got, right, right, dtype, ulps=4, what=f"z = {scores}")
 
 
-@pytest.mark.parametrize("pair", TWO_SCORES, ids=str)
-def test_printed_formulas_are_the_pair(pair):
+def test_printed_formulas_are_the_pair(two_score_pair):
+    pair = two_score_pair
     for z, y in accuracy.two_points(pair):
         with mp.workdps(truth.two_digits(pair, z)):
             value, slope, second_slope, *_ = truth.two_scores(pair, z, y)
@@ -73,9 +73,9 @@ def test_printed_formulas_are_the_pair(pair):
                 assert off <= mp.mpf("1e-60") * (abs(right) + mp.mpf("1e-40")), (source, z, y)
 
 
-@pytest.mark.parametrize("pair", TWO_SCORES, ids=str)
-def test_what_is_claimed_of_the_gradient(pair):
+def test_what_is_claimed_of_the_gradient(two_score_pair):
     """A steady pair never answers a larger error with a smaller δ of the first score; a convex one never bends down."""
+    pair = two_score_pair
     terms, shrinks, down = reference.terms(pair), False, False
     for z, y in accuracy.two_points(pair):
         _, _, _, first, both, second = truth.two_scores(pair, z, y)
@@ -298,15 +298,13 @@ def test_a_scale_knows_its_logarithm():
 
 def test_a_location_may_be_positive():
     """exp_exp+gaussian is in no list, and composed by the same rule."""
-    z, y, h = np.array([0.3, -0.2]), np.array(2.0), 1e-6
-    pair = build("exp_exp+gaussian", {})
-    value, delta = cl.value_and_delta(pair, z, y)
-    assert value == cl.value(GAUSSIAN, np.array([np.exp(0.3), -0.2]), y)
-    for j in range(2):
-        step = h * np.eye(2)[j]
-        slopes = [cl.value_and_delta(pair, z + sign * step, y) for sign in (-1, 1)]
-        assert delta[j] == pytest.approx((slopes[1][0] - slopes[0][0]) / (2 * h), rel=1e-8)
-        assert cl.curvature(pair, z, y)[j] == pytest.approx((slopes[1][1] - slopes[0][1])[j] / (2 * h), rel=1e-8)
+    terms, y, h = reference.terms(build("exp_exp+gaussian", {})), 2.0, 1e-6
+    value, *slopes, first, both, second = terms(0.3, -0.2, y)
+    assert value == reference.terms(GAUSSIAN)(np.exp(0.3), -0.2, y)[0]
+    for j, bends in enumerate(((first, both), (both, second))):
+        left, right = (terms(*(np.array([0.3, -0.2]) + step * np.eye(2)[j]), y) for step in (-h, h))
+        assert slopes[j] == pytest.approx((right[0] - left[0]) / (2 * h), rel=1e-8)
+        assert bends == pytest.approx([(right[k] - left[k]) / (2 * h) for k in (1, 2)], rel=1e-8)
 
 
 # ------------------------------------------------------------------------------------------------------ against torch

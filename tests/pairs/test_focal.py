@@ -10,6 +10,7 @@ from mpmath import mp
 
 import truth
 from costlayer.catalogue import build
+from costlayer.engines import reference
 from costlayer.evaluate import evaluate
 
 Z = np.array([-800.0, -40.0, -6.0, -1.5, -0.25, 0.0, 0.25, 1.5, 6.0, 40.0, 800.0])
@@ -105,6 +106,18 @@ def test_noes_below_the_clip_count_nothing():
     assert value[:2].tolist() == delta[:2].tolist() == curvature[:2].tolist() == [0.0, 0.0]
     m = 0.06 - 0.05
     assert value[2] == pytest.approx(-(m**4) * np.log1p(-m), rel=1e-12)
+
+
+@pytest.mark.parametrize("cost", ["mse", "focal", "asymmetric"])
+@pytest.mark.parametrize("activation", ["probit", "cloglog", "cauchit"])
+def test_what_is_made_by_name_gives_no_nan_where_a_prediction_has_come_to_an_end(activation, cost):
+    """Composed, such a pair knows no more than v, which may be 1; nothing times infinity is nothing for all that."""
+    pair = build(f"{activation}+{cost}", {})
+    assert pair.starves == (activation != "cauchit" and cost != "focal")
+    terms = reference.terms(pair)
+    for y in (0.0, 0.375, 1.0):
+        for z in (-np.inf, *Z, 9.0, -9.0, np.inf):
+            assert not np.isnan(terms(float(z), y)[:2]).any(), (z, y)
 
 
 @pytest.mark.parametrize("name", ["sigmoid+focal", "sigmoid+asymmetric"])

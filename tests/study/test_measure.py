@@ -130,3 +130,11 @@ def test_the_log_odds_of_a_softmax_keep_their_digits():
     found = measure.log_odds(np.array([[80.0, 0.0], [0.0, 3.0]], np.float32))
     np.testing.assert_allclose(found, [[80.0, -80.0], [-3.0, 3.0]], rtol=1e-15)
     np.testing.assert_allclose(measure.log_odds(np.full((1, 3), 7.0)), -np.log(2), rtol=1e-14)
+
+
+def test_the_lead_of_a_score_is_over_the_best_of_the_others():
+    z = np.array([[3.0, 1.0, 2.5], [0.0, 0.0, -1.0]], np.float32)
+    assert measure.lead(z).tolist() == [[0.5, -2.0, -0.5], [0.0, 0.0, -1.0]]
+    encoded = encoding("sparsemax+fenchel_young", "classes", np.array([0, 1]), 3)
+    found = measure.snapshot(encoded, np.array([0, 1]), z, cl.predict("sparsemax+fenchel_young", z), z)
+    assert (found["scores"]["edges"][0], found["scores"]["edges"][-1]) == (-2.0, 0.5)

@@ -22,6 +22,7 @@ NUMBERS = np.array([1.0, 2.0, 3.0, 6.0])
         ("sigmoid+focal", "classes", LABELS, 3, [[1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 0, 1]]),
         ("identity+hinge", "binary", np.array([0, 1]), 2, [[-1], [1]]),
         ("softmax+cross_entropy", "binary", np.array([0, 1]), 2, [[1, 0], [0, 1]]),
+        ("sparsemax+fenchel_young", "classes", LABELS, 3, [[1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 0, 1]]),
         ("exp+poisson", "count", NUMBERS, 0, [[1 / 3], [2 / 3], [1], [2]]),
         ("identity+mse", "real", NUMBERS, 0, ((NUMBERS - 3) / NUMBERS.std())[:, None]),
         ("sigmoid+cross_entropy", "fraction", NUMBERS / 10, 0, [[0.1], [0.2], [0.3], [0.6]]),
@@ -31,7 +32,7 @@ def test_what_is_asked_of_the_network(name, kind, y, classes, wanted):
     encoding = Encoding.fit(name, kind, y, y, classes)
     np.testing.assert_allclose(encoding.wanted(y), wanted, rtol=1e-6)
     given = encoding.encode(y)
-    assert given.tolist() == (y.tolist() if name.startswith("softmax") else encoding.wanted(y).tolist())
+    assert given.tolist() == (y.tolist() if name.startswith(("softmax", "sparsemax")) else encoding.wanted(y).tolist())
     perfect = encoding.wanted(y).astype(np.float64)
     if classes:
         assert encoding.decide(perfect).tolist() == y.tolist()
@@ -45,6 +46,9 @@ def test_what_is_asked_of_the_network(name, kind, y, classes, wanted):
     [
         ("exp+poisson", "classes", LABELS, 3),
         ("exp+gamma", "binary", np.array([0, 1]), 2),
+        ("class_scores+crammer_singer", "classes", LABELS, 3),
+        ("ordinal+coral", "classes", LABELS, 3),
+        ("conditional+corn", "classes", LABELS, 3),
         ("softmax+mse", "real", NUMBERS, 0),
         ("identity+hinge", "real", NUMBERS, 0),
         ("exp+gamma", "positive", np.array([0.0, 2.0]), 0),

@@ -10,7 +10,7 @@ from mpmath import mp
 from test_layer import DOUBLE, gradient, probabilities, same
 
 from costlayer.errors import CostLayerError, UnsupportedDerivative
-from costlayer.torch import DistillationLoss
+from costlayer.torch import DistillationLoss, distillation
 
 T = 2.5
 
@@ -59,6 +59,17 @@ def test_weights_and_ignored_examples(reduction):
     loss = DistillationLoss(T, 0.25, reduction=reduction, ignore_index=-100)(bad_student, bad_teacher, y, weight)
     same(loss, total[reduction])
     same(gradient(loss.sum(), bad_student), gradient(total[reduction].sum(), student))
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (3, 4, 2), (4,)], ids=str)
+def test_worked_out_in_parts_it_is_the_same(shape, monkeypatch):
+    student, teacher, _ = example(shape) if len(shape) > 1 else (each[0] for each in example((1, 4)))
+    whole = DistillationLoss(T, 1.0, reduction="none")(student, teacher)
+    right = gradient(whole.sum(), student)
+    monkeypatch.setattr(distillation, "_PART", 8)
+    parts = DistillationLoss(T, 1.0, reduction="none")(student, teacher)
+    assert torch.equal(parts, whole)
+    assert torch.equal(gradient(parts.sum(), student), right)
 
 
 def test_of_one_mind_there_is_nothing_to_learn():

@@ -86,7 +86,10 @@ def example(pair, shape=(5, 4), dtype=DOUBLE, seed=0):
     """Scores that require a gradient, and targets of the pair's kind."""
     pair, random = catalogue.build(pair, {}), torch.Generator().manual_seed(seed)
     shape = (shape[0], 2, *shape[2:]) if pair.two else shape
-    z = (2 * torch.randn(shape, generator=random, dtype=DOUBLE)).to(dtype).requires_grad_()
+    z = 2 * torch.randn(shape, generator=random, dtype=DOUBLE)
+    if pair.activation.thresholds:  # the scores must fall from class to class
+        z = z.sort(1, descending=True).values
+    z = z.to(dtype).requires_grad_()
     if pair.row:
         return z, torch.randint(shape[1], (shape[0], *shape[2:]), generator=random)
     u = torch.rand((shape[0], *shape[2:]) if pair.two else shape, generator=random, dtype=DOUBLE)

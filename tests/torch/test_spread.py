@@ -95,6 +95,15 @@ def test_a_network_learns_a_spread():
     same(biases.detach(), torch.tensor([0.0, 0.0]), 0.1)
 
 
+@pytest.mark.parametrize("options", [{"class_weight": torch.ones(2)}, {"label_smoothing": 0.1}], ids=str)
+@pytest.mark.parametrize("name", [GAUSSIAN, "exp_exp+beta", "identity+mse"])
+def test_options_for_classes_are_refused_by_operations_too(name, options):
+    z, y = example(name)
+    for run in (CostLayer(name, **options), lambda z, y: CostLayer(name, **options)._by_operations(z, y, None)):
+        with pytest.raises(InvalidValue, match=rf"^{next(iter(options))}: got one for"):
+            run(z, y)
+
+
 @pytest.mark.parametrize("function", ["engine", "operations"])
 def test_shapes_that_do_not_fit_are_refused(function):
     layer = CostLayer(GAUSSIAN)

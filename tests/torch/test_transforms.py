@@ -16,7 +16,9 @@ pytestmark = [
 ]
 
 TWO = ["identity_exp+gaussian", "exp_exp+beta"]
+ROWS = ["class_scores+weston_watkins", "sparsemax+fenchel_young", "ordinal+cumulative_logit", "conditional+corn"]
 KINDS = [*FEW, *TWO, "exp+poisson", "identity+logistic", "softmax+focal", "softmax+js", "softmax+binary_cross_entropy"]
+KINDS += ["entmax15+fenchel_young", *ROWS]
 BINARY = ["probit+cross_entropy", "cloglog+cross_entropy", "sigmoid+asymmetric"]
 OPTIONS = {
     "plain": {},
@@ -36,6 +38,10 @@ def layers(name, options):
         if pair.target != catalogue.build("sigmoid+cross_entropy", {}).target:
             return None
         options = {key: value[:2] if key == "class_weight" else value for key, value in options.items()}
+    if pair.cost.labels_only and "label_smoothing" in options:
+        return None
+    if pair.activation.thresholds and "class_weight" in options:  # of one class more than there are scores
+        options = {**options, "class_weight": options["class_weight"].repeat(2)[:5]}
     return CostLayer(pair, **options)
 
 
@@ -43,13 +49,18 @@ def layers(name, options):
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("shape", [(5, 4), (3, 4, 2)], ids=str)
 @pytest.mark.parametrize(
-    "name", ["sigmoid+cross_entropy", "identity+huber", "softmax+cross_entropy", "softmax+mse", *TWO]
+    "name",
+    [
+        *("sigmoid+cross_entropy", "identity+huber", "softmax+cross_entropy", "softmax+mse", "entmax15+fenchel_young"),
+        *("class_scores+crammer_singer", "ordinal+cumulative_logit", "conditional+corn", *TWO),
+    ],
 )
 def test_operations_answer_as_the_engine_does(name, shape, soft, option):
     layer = layers(name, OPTIONS[option])
     z, y = example(name, shape)
     if soft:
-        if name != "softmax+cross_entropy" or "ignore_index" in OPTIONS[option]:
+        of_terms = name == "entmax15+fenchel_young" and "class_weight" not in OPTIONS[option]
+        if not (name == "softmax+cross_entropy" or of_terms) or "ignore_index" in OPTIONS[option]:
             return
         y = probabilities(shape)
     if layer is None:
@@ -153,8 +164,8 @@ def test_vmap(name):
 
 @pytest.mark.parametrize("dynamic", [False, True])
 @pytest.mark.parametrize(
-    "name", [name for name in [*KINDS, *BINARY[:1]] if name != "exp_exp+beta"]
-)  # whose graph takes seconds
+    "name", [name for name in [*KINDS, *BINARY[:1]] if name not in ("exp_exp+beta", *ROWS)]
+)  # whose graphs take seconds
 def test_a_compiled_graph_with_the_layer_in_it(name, dynamic):
     layer = CostLayer(name)
     torch._dynamo.reset()

@@ -111,6 +111,44 @@ def test_rows(name, value, delta):
     assert found[1] == pytest.approx(delta, rel=1e-15)
 
 
+LN3 = math.log(3)
+
+
+@pytest.mark.parametrize(
+    ("name", "z", "y", "value", "delta"),
+    [
+        # Crammer and Singer, Weston and Watkins: 1 + 2 − 1, and 1/2 + 2
+        ("class_scores+crammer_singer", [1.0, 0.5, 2.0], 0, 2.0, [-1.0, 0.0, 1.0]),
+        ("class_scores+weston_watkins", [1.0, 0.5, 2.0], 0, 2.5, [-2.0, 1.0, 1.0]),
+        ("class_scores+weston_watkins", [3.0, 0.5, 2.0], 0, 0.0, [0.0, 0.0, 0.0]),
+        # Martins and Astudillo (2016), 3.3: of two classes t apart (t − 1)²/4 between −1 and 1, −t below
+        ("sparsemax+fenchel_young", [0.5, 0.0], 0, 1 / 16, [-0.25, 0.25]),
+        ("sparsemax+fenchel_young", [-3.0, 0.0], 0, 3.0, [-1.0, 1.0]),
+        ("sparsemax+fenchel_young", [0.0, 0.0, 0.0], 1, 1 / 3, [1 / 3, -2 / 3, 1 / 3]),  # (1/9 + 4/9 + 1/9)/2
+        # z = 2 w of w = (.8, .6), whose squares add to 1: ⅔ (.2² 2.8 + .6³)
+        ("entmax15+fenchel_young", [1.6, 1.2], 0, 0.656 / 3, [-0.36, 0.36]),
+        ("entmax15+fenchel_young", [-3.0, 0.0], 0, 3.0, [-1.0, 1.0]),
+        # P(y > j) = (3/4, 1/2, 1/4), class 1: coral ln (4/3 · 2 · 4/3), corn without the last; P = 3/4 − 1/2, of which
+        # σ′ = (3/16, 1/4) are three quarters and all
+        ("ordinal+coral", [LN3, 0.0, -LN3], 1, math.log(32 / 9), [-0.25, 0.5, 0.25]),
+        ("conditional+corn", [LN3, 0.0, -LN3], 1, math.log(8 / 3), [-0.25, 0.5, 0.0]),
+        ("ordinal+cumulative_logit", [LN3, 0.0, -LN3], 1, math.log(4), [-0.75, 1.0, 0.0]),
+        ("ordinal+cumulative_logit", [LN3, 0.0, -LN3], 3, math.log(4), [0.0, 0.0, -0.75]),
+    ],
+)
+def test_whole_rows(name, z, y, value, delta):
+    found = one(name, z, y)
+    assert found[0] == pytest.approx(value, rel=1e-15)
+    assert found[1] == pytest.approx(delta, rel=1e-15, abs=1e-16)
+
+
+def test_sparse_probabilities_of_two_classes():
+    """Martins and Astudillo (2016), figure 1: sparsemax of (t, 0) is (1 + t)/2, cut off at 0 and 1."""
+    t = np.array([-2.0, -1.0, -0.5, 0.0, 0.25, 1.0, 3.0])
+    z = np.stack([t, np.zeros(7)], axis=1)
+    assert cl.predict("sparsemax+fenchel_young", z)[:, 0].tolist() == [0.0, 0.0, 0.25, 0.5, 0.625, 1.0, 1.0]
+
+
 def test_the_cross_entropy_of_all_outputs_is_not_the_log_likelihood():
     """At p = (.665, .245, .090), class 0: δ = (−.616, .465, .151), where softmax+cross_entropy has p − y."""
     p = np.array([0.665, 0.245, 0.090])
@@ -213,6 +251,13 @@ def test_constants_known_in_closed_form():
     assert cl.constant("identity_exp+laplace", y) == pytest.approx([2.0, math.log(5 / 3)])  # median, mean distance
     shares = np.log(np.array([3, 2, 1]) / 6)
     assert cl.constant("softmax+cross_entropy", np.array([0, 0, 0, 1, 1, 2])) == pytest.approx(shares)
+    labels = np.array([0, 1, 2, 2])  # P(y > 0) = 3/4, P(y > 1) = 1/2, and 2/3 of those beyond 0
+    for name in ("ordinal+cumulative_logit", "ordinal+coral"):
+        assert cl.constant(name, labels) == pytest.approx([math.log(3), 0.0])
+    assert cl.constant("conditional+corn", labels) == pytest.approx([math.log(3), math.log(2)])
+    assert cl.constant("sparsemax+fenchel_young", labels).tolist() == [0.25, 0.25, 0.5]
+    assert cl.constant("entmax15+fenchel_young", labels) == pytest.approx([1.0, 1.0, math.sqrt(2)])
+    assert cl.constant("class_scores+crammer_singer", np.array([0, 2, 2])).tolist() == [0.0, 0.0, 1.0]
 
 
 @pytest.mark.parametrize(("p", "times"), [(0.9, 100), (0.968, 1000)])

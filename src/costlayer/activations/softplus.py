@@ -26,7 +26,7 @@ def inverse(v):
 
 def scale(z):
     """v, its logarithm and the derivatives of that, and v as two factors."""
-    v, log_v, slope, bend, shrink, f, g = logarithm(z)
+    v, log_v, slope, bend, _, shrink, f, g = logarithm(z)
     left = z < 0.0
     return v, log_v, slope, bend, where(left, f, v), where(left, g * (1.0 + shrink), 1.0)
 

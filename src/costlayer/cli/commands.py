@@ -254,7 +254,8 @@ def pairs() -> None:
         if pair.starves:
             better = pair.instead.partition(",")[0].partition(" for ")[0].partition(" with ")[0]
             gradient = f"use {better}"
-        table.add_row(pair.name, "class, shares" if pair.row else str(pair.target), gradient)
+        targets = "class" if pair.cost.labels_only else "class, shares" if pair.row else str(pair.target)
+        table.add_row(pair.name, targets, gradient)
     console = Console()
     console.print(table, markup=False)
     console.print(

@@ -4,11 +4,16 @@ from costlayer.costs.asymmetric import ASYMMETRIC
 from costlayer.costs.beta import BETA
 from costlayer.costs.binary_cross_entropy import BINARY_CROSS_ENTROPY
 from costlayer.costs.cauchy import CAUCHY
+from costlayer.costs.coral import CORAL
+from costlayer.costs.corn import CORN
+from costlayer.costs.crammer_singer import CRAMMER_SINGER
 from costlayer.costs.cross_entropy import CROSS_ENTROPY
 from costlayer.costs.crps import CRPS
+from costlayer.costs.cumulative_logit import CUMULATIVE_LOGIT
 from costlayer.costs.epsilon_insensitive import EPSILON_INSENSITIVE
 from costlayer.costs.expectile import EXPECTILE
 from costlayer.costs.exponential import EXPONENTIAL
+from costlayer.costs.fenchel_young import FENCHEL_YOUNG
 from costlayer.costs.focal import FOCAL
 from costlayer.costs.gamma import GAMMA
 from costlayer.costs.gaussian import GAUSSIAN
@@ -36,6 +41,7 @@ from costlayer.costs.squared_hinge import SQUARED_HINGE
 from costlayer.costs.student_t import STUDENT_T
 from costlayer.costs.tukey import TUKEY
 from costlayer.costs.tweedie import TWEEDIE
+from costlayer.costs.weston_watkins import WESTON_WATKINS
 
 COSTS = {
     cost.name: cost
@@ -71,6 +77,12 @@ COSTS = {
         GAMMA,
         INVERSE_GAUSSIAN,
         TWEEDIE,
+        CRAMMER_SINGER,
+        WESTON_WATKINS,
+        FENCHEL_YOUNG,
+        CUMULATIVE_LOGIT,
+        CORAL,
+        CORN,
         GAUSSIAN,
         LAPLACE,
         STUDENT_T,

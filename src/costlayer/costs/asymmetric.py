@@ -11,7 +11,11 @@ def terms(v, y, gamma_pos, gamma_neg, clip):
     rest = where(still, 0.5, (1.0 - v) + clip)  # anything that no division minds
     no, fall, bend = yes(rest, gamma_neg)
     no, fall, bend = where(still, 0.0, no), where(still, 0.0, fall), where(still, 0.0, bend)
-    return product(y, value) + product(1.0 - y, no), y * slope - (1.0 - y) * fall, y * curve + (1.0 - y) * bend
+    return (
+        product(y, value) + product(1.0 - y, no),
+        product(y, slope) - product(1.0 - y, fall),
+        product(y, curve) + product(1.0 - y, bend),
+    )
 
 
 _POWER = "How much less the sure {} count, {} by default."

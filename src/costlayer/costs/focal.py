@@ -6,11 +6,12 @@ from costlayer.words import exp, log, log1p, product, where
 
 def yes(v, gamma):
     """−(1 − v)^γ ln v and its derivatives."""
-    rest = 1.0 - v
     log_v = log(v)
+    rest = where(v == 1.0, 1.0, 1.0 - v)  # anything that no division minds: nothing is left of γ or of the scale there
+    ratio = log_v / rest
     scale = exp(product(gamma, log1p(-v)))  # (1 − v)^γ, which is 1 at γ = 0 even where v is 1
-    slope = scale * (gamma * log_v / rest - 1.0 / v)
-    inner = gamma * (gamma - 1.0) * (log_v / rest) / rest - 2.0 * gamma / (v * rest) - 1.0 / (v * v)
+    slope = scale * (gamma * ratio - 1.0 / v)
+    inner = gamma * (gamma - 1.0) * ratio / rest - 2.0 * gamma / (v * rest) - 1.0 / (v * v)
     return -product(scale, log_v), slope, -scale * inner
 
 
@@ -23,7 +24,11 @@ def terms_of_one(v, y, gamma, alpha):
     a, b = where(alpha < 0.0, 1.0, alpha) * y, where(alpha < 0.0, 1.0, 1.0 - alpha) * (1.0 - y)
     value, slope, curve = yes(v, gamma)
     other, fall, bend = yes(1.0 - v, gamma)
-    return product(a, value) + product(b, other), a * slope - b * fall, a * curve + b * bend
+    return (
+        product(a, value) + product(b, other),
+        product(a, slope) - product(b, fall),
+        product(a, curve) + product(b, bend),
+    )
 
 
 GAMMA = Parameter(2.0, NON_NEGATIVE, "How much less the sure examples count, 2 by default.")
@@ -45,6 +50,7 @@ OF_ONE = Cost(
     "0.5 half of it. On the wrong side it grows as that does. A target in between counts as so many yeses and noes.",
     reference="Lin et al. (2017), Focal loss for dense object detection",
     steady=False,
+    steep=True,
     parameters={
         "gamma": GAMMA,
         "alpha": Parameter(

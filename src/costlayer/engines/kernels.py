@@ -15,18 +15,20 @@ exponentials of a row have; `reach` orders scores by their size, with NaN above 
 from functools import cache
 from typing import Any
 
-from costlayer.words import absolute, double, exp, log, log1p, product, where
+from costlayer.words import absolute, difference, double, exp, log, log1p, product, rounded_off, where
 
 # What a pair's program defines and an engine chooses, bound to these names when a kernel is lowered.
 activation: Any
 terms: Any
 margin: Any
 row_terms: Any
+row_cost: Any
+row_prediction: Any
 real: Any
 first: Any
 second: Any
 first = second = None
-activation = terms = margin = row_terms = real = None
+activation = terms = margin = row_terms = row_cost = row_prediction = real = None
 exp_below: Any
 load: Any
 store: Any
@@ -150,6 +152,8 @@ def rooms(loop, classes):
         "margin_wide": (classes,),
         "margin_narrow": (LANES * classes, 5 * LANES),
         "soft_rows": (0, classes),
+        "written_rows": (0, 5 * classes),
+        "written_predictions": (0, 4 * classes),
     }
     return sizes.get(loop, ())
 
@@ -308,12 +312,6 @@ def odds(top, truth, rest):
     e = exp(-absolute(d))
     lost = rounded_off(top, truth, gap) + rounded_off(gap, -beside, d)
     return d, where(absolute(lost) < 1.0, e - e * where(d > 0.0, lost, -lost), e)
-
-
-def rounded_off(a, b, c):
-    """What rounding took from c = a − b."""
-    back = c - a
-    return (a - (c - back)) - (b + back)
 
 
 def margin_rows(z, label, weight, scale, value, delta, curvature, start, stop, parameters):
@@ -521,6 +519,97 @@ def softmax(z, v, start, stop, parameters):
     return real(0.0), -1
 
 
+def written_rows(
+    z,
+    label,
+    y,
+    on,
+    off,
+    weight,
+    scale,
+    classes,
+    low,
+    high,
+    value,
+    delta,
+    curvature,
+    start,
+    stop,
+    parameters,
+    room,
+    sums,
+):
+    """Row pairs whose cost is written for a whole row at once, as `row_cost`, in double. The targets are the rows of
+    `y` or, where it has none, `on` at the class `label` and `off` elsewhere; `curvature` has no rows if nobody asks.
+
+    All arrays are always there: such a cost is compiled once for each stored type.
+    """
+    total = double(0.0)
+    width = z.shape[1]
+    zi, goals, slopes = sums[:width], sums[width:][:width], sums[2 * width :][:width]
+    curves, work = sums[3 * width :][:width], sums[4 * width :][:width]
+    for i in range(start, stop):
+        ell, sure, t, known, lost = double(0.0), double(weight[i]), -1, 0, double(0.0)
+        for j in range(width):
+            zi[j], goals[j] = double(z[i, j]), double(off)
+            slopes[j], curves[j] = double(0.0), double(0.0)
+            known += zi[j] == zi[j]
+            lost += zi[j]
+        if sure != 0.0:
+            if y.shape[0] > 0:
+                right = 0
+                for j in range(width):
+                    goals[j] = double(y[i, j])
+                    right += (low <= y[i, j]) & (y[i, j] <= high)
+                if right < width:
+                    return total, i
+            else:
+                t = label[i]
+                if t < 0 or t >= classes:
+                    return total, i
+                if t < width:
+                    goals[t] = double(on)
+                if off != 0.0:
+                    t = -1
+            if known == width:
+                ell = row_cost(zi, t, goals, slopes, curves, work, *parameters)
+            else:  # no number among the scores: none comes out
+                ell = lost
+                for j in range(width):
+                    slopes[j], curves[j] = lost, lost
+        total += ell * sure
+        value[i] = ell * sure
+        factor = sure * double(scale)
+        for j in range(width):
+            delta[i, j] = slopes[j] * factor
+        if curvature.shape[0] > 0:
+            for j in range(width):
+                curvature[i, j] = curves[j] * factor
+    return total, -1
+
+
+def written_predictions(z, v, gain, start, stop, parameters, room, sums):
+    """Predictions of a row activation that is written for a whole row, and its gains: how each v changes with its own
+    score."""
+    width = z.shape[1]
+    zi, vi = sums[:width], sums[width:][:width]
+    gains, work = sums[2 * width :][:width], sums[3 * width :][:width]
+    for i in range(start, stop):
+        known, lost = 0, double(0.0)
+        for j in range(width):
+            zi[j] = double(z[i, j])
+            known += zi[j] == zi[j]
+            lost += zi[j]
+        if known == width:
+            row_prediction(zi, vi, gains, work)
+        else:
+            for j in range(width):
+                vi[j], gains[j] = lost, lost
+        for j in range(width):
+            v[i, j], gain[i, j] = vi[j], gains[j]
+    return double(0.0), -1
+
+
 def likeliest(zi, but):
     """The first index of the largest score, `but` aside."""
     best = 1 if but == 0 else 0
@@ -537,11 +626,6 @@ def others(zi, but, nor, top):
         if j not in (but, nor):
             total += double(exp(difference(zi[j], top)))
     return real(total)
-
-
-def difference(a, b):
-    """a − b, with equals apart by nothing, infinities too."""
-    return where(a == b, 0.0, a - b)
 
 
 def target(label, y, on, off, class_weight, i, j, t):

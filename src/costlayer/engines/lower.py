@@ -10,6 +10,7 @@ engine chooses its element type by what it calls `real`. What it defines:
 - `terms(z_0, z_1, y, *parameters)`: value, δ of both, and the second derivatives by z_0, by both and by z_1, with
   `first` and `second`, `first_inverse` and `second_inverse` for the two activations  (pairs of two scores),
 - `row_terms(p, q, log_p, log_q, y, *parameters)` and, where the pair has it, `margin(d, e, *parameters)`  (row pairs),
+- `row_cost` and `row_prediction`, with loops of their own  (pairs that are written for whole rows),
 - the loops of `costlayer.engines.kernels` that run these over arrays.
 """
 
@@ -32,6 +33,11 @@ def program(pair: Pair) -> str:
     if pair.activation.parts:
         _two_scores(pair, *pair.activation.parts, text)
         return text.whole(pair)
+    if (closed := pair.closed) and closed.row and pair.activation.predict:
+        text.entry("row_cost", closed.row)
+        text.entry("row_prediction", pair.activation.predict)
+        return text.whole(pair)
+    assert pair.cost.terms, "a cost of a whole row comes with its closed form"
     a, c = list(pair.activation.parameters), list(pair.cost.parameters)
     arguments = "".join(f", {name}" for name in a + c)
     if pair.activation.terms and pair.activation.inverse:
@@ -41,7 +47,6 @@ def program(pair: Pair) -> str:
     text.entry("cost_of_error" if of_error else "cost", pair.cost.terms)
     if of_error:
         text.lines.append(f"def cost(v{after}):\n    return cost_of_error(v - y{after})")
-    closed = pair.closed
     if closed and closed.terms:
         text.entry("terms", closed.terms)
     elif not pair.row and pair.activation.formula == "z":
@@ -124,6 +129,8 @@ def loops(pair: Pair) -> tuple[Callable, ...]:
         return kernels.two_scores, kernels.activate_two
     if not pair.row:
         return kernels.pointwise, kernels.activate
+    if pair.written:
+        return kernels.written_rows, kernels.written_predictions
     margin = (kernels.margin_rows, kernels.margin_wide, kernels.margin_narrow)
     soft = (kernels.soft_rows,) if pair.cost.name == "cross_entropy" else ()
     return *(margin if pair.closed and pair.closed.margin else ()), *soft, kernels.softmax_rows, kernels.softmax

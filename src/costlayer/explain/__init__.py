@@ -5,7 +5,7 @@ from __future__ import annotations
 from costlayer.catalogue import build, starvation
 from costlayer.catalogue import pair as as_pair
 from costlayer.errors import MissingExtra
-from costlayer.explain.curves import TABLE, Curve, contrast, curve, number, targets, wrong
+from costlayer.explain.curves import TABLE, Curve, contrast, curve, number, setting, targets, wrong
 from costlayer.pair import Pair
 
 __all__ = ["html", "png", "sentence", "text"]
@@ -31,9 +31,7 @@ def text(pair: str | Pair) -> str:
     pair = _found(pair)
     parts = [pair.describe()]
     if pair.row:
-        parts.append(
-            "  Two classes with the scores (z, 0); v, error, gain φ'(z) = ∂v/∂z, δ and curvature are the first's."
-        )
+        parts.append(f"  {setting(pair)}")
     elif pair.two:
         v = "location" if pair.cost.of_error else "mean a/(a + b)"
         parts.append(

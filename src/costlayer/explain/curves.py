@@ -22,8 +22,10 @@ class Curve:
     """A pair along scores z for one truth: arrays in the shape of z.
 
     For a row pair there are two classes with the scores (z, 0), and everything but the value is that of the first:
-    a `truth` of 1 says that it is the true class, 0 that it is not. A pair of two scores has the scores (z, 0) too: v
-    is the location, or the mean of what the two shapes say, and `second_delta` is δ of the second score.
+    a `truth` of 1 says that it is the true class, 0 that it is not. If the classes are in order, z is the score between
+    them, v the probability of the upper one, and a truth of 1 says that this is the true class. A pair of two scores
+    has the scores (z, 0) too: v is the location, or the mean of what the two shapes say, and `second_delta` is δ of the
+    second score.
     """
 
     pair: Pair
@@ -51,6 +53,8 @@ class Curve:
     @property
     def truth_in_words(self) -> str:
         """The truth as a reader may have it."""
+        if self.pair.activation.thresholds:
+            return f"the {'upper' if self.truth else 'lower'} class is the true one"
         if self.pair.row:
             return "the first class is the true one" if self.truth else "the second class is the true one"
         return f"target y = {number(self.truth)}"
@@ -58,6 +62,8 @@ class Curve:
     @property
     def truth_in_short(self) -> str:
         """The same, in a few letters."""
+        if self.pair.activation.thresholds:
+            return "upper true" if self.truth else "lower true"
         if self.pair.row:
             return "first true" if self.truth else "second true"
         return f"y = {number(self.truth)}"
@@ -67,9 +73,13 @@ def curve(pair: Pair, truth: float, z: ArrayLike = AXIS) -> Curve:
     """Everything about a pair at the scores z, from the engine that trains with it."""
     z = np.asarray(z, np.float64)
     if pair.row:
-        scores, y = np.stack([z, np.zeros_like(z)], axis=1), np.full(z.shape, 0 if truth else 1)
-        both = predict_and_gain(pair, scores)[0]
-        v, gain = both[:, 0], both.prod(axis=1)  # v₁(1 − v₁), and 1 − v₁ is v₂
+        first, second = z[:, None], np.full(z.shape, 0 if truth else 1)
+        if pair.activation.thresholds:
+            scores, y = first, 1 - second
+        else:
+            scores, y = np.concatenate([first, np.zeros_like(first)], axis=1), second
+        both, gains = predict_and_gain(pair, scores)
+        v, gain = both[:, 0], both.prod(axis=1) if gains is None else gains[:, 0]  # v₁(1 − v₁), and 1 − v₁ is v₂
     elif pair.two:
         scores, y = np.stack([z, np.zeros_like(z)], axis=1), np.full(z.shape, truth)
         (v, other), (gain, _) = (found.T for found in predict_and_gain(pair, scores))  # type: ignore
@@ -84,6 +94,13 @@ def curve(pair: Pair, truth: float, z: ArrayLike = AXIS) -> Curve:
         return Curve(pair, truth, z, v, gain, result.value, result.delta, result.curvature)
     second = result.delta[:, 1] if pair.two else None
     return Curve(pair, truth, z, v, gain, result.value, result.delta[:, 0], result.curvature[:, 0], second)
+
+
+def setting(pair: Pair) -> str:
+    """What the scores of a row pair are, in a sentence; empty for a pointwise pair."""
+    if pair.activation.thresholds:
+        return "Two classes in order with the score z between them; v is the probability of the upper one."
+    return "Two classes with the scores (z, 0); all but the value is the first's." if pair.row else ""
 
 
 def targets(pair: Pair) -> tuple[float, ...]:
@@ -136,7 +153,7 @@ class Contrast:
 def contrast(pair: Pair) -> Contrast:
     """The pair with the one that makes it plain: for a pair that starves the one to use instead, else one that starves
     with the same activation or, where none does, with the same cost, or the same range; for a pair of two scores the
-    best known one."""
+    best known one, and for the costs of whole rows softmax+mse."""
     catalogue = pairs()
     if pair.starves:
         words = pair.instead.replace(",", " ").split()
@@ -146,9 +163,10 @@ def contrast(pair: Pair) -> Contrast:
         kin = (
             [p for p in starving if p.activation is pair.activation]
             or [p for p in starving if p.cost is pair.cost]
-            or [p for p in starving if not (pair.two or p.row) and p.range == pair.range]
+            or [p for p in starving if not (pair.two or pair.row or p.row) and p.range == pair.range]
         )
-        other = kin[0] if kin else build("sigmoid+mse", {}) if pair.two else _flattened(pair.cost)
+        known = "sigmoid+mse" if pair.two else "softmax+mse" if pair.row else ""
+        other = kin[0] if kin else build(known, {}) if known else _flattened(pair.cost)
     score = (pair if pair.starves else other).activation.flat[-1]
     both = [(p, wrong(p, score)) for p in (pair, other)]
     along, at = [curve(*p) for p in both], [curve(*p, [score]) for p in both]

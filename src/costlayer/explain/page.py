@@ -5,7 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from costlayer.explain.curves import AXIS, TABLE, Contrast, Curve, curve, number, targets
+from costlayer.explain.curves import AXIS, TABLE, Contrast, Curve, curve, number, setting, targets
 from costlayer.explain.reading import Panel, Reading, figure, panels, subtitle, title
 from costlayer.pair import Pair
 from costlayer.report import figures
@@ -165,7 +165,7 @@ def _formulas(pair: Pair, names: Names) -> str:
         ("δ_1", math_markup(pair.second_derivative_latex, pair.second_derivative) if pair.two else ""),
         ("parameters", escape(given)),
         ("prediction", escape(pair.predictions)),
-        ("target", escape("a class index, or probabilities" if pair.row else f"y in {pair.target}")),
+        ("target", escape(pair.targets if pair.row else f"y in {pair.targets}")),
         ("limits", escape(pair.limits)),
     ]
     listed = "".join(f"<dt>{term}</dt><dd>{text}</dd>" for term, text in rows if text)
@@ -176,8 +176,7 @@ def _formulas(pair: Pair, names: Names) -> str:
 
 
 def _tables(pair: Pair) -> str:
-    look = "Two classes with the scores (z, 0); all but the value is the first's." if pair.row else ""
-    look = "Two scores (z, 0); prediction, gain and curvature are the first's." if pair.two else look
+    look = "Two scores (z, 0); prediction, gain and curvature are the first's." if pair.two else setting(pair)
     return (f'<p class="look">{look}</p>' if look else "") + "".join(
         _table(curve(pair, truth, TABLE)) for truth in targets(pair)
     )

@@ -58,7 +58,9 @@ def title(c: Contrast) -> str:
 
 def subtitle(c: Contrast) -> str:
     z = f"z = {number(c.score)}"
-    if c.pair.pair.row:
+    if c.pair.pair.activation.thresholds:
+        where = "The score z between two classes in order, the lower one true."
+    elif c.pair.pair.row:
         where = "Scores (z, 0), the second class true."
     elif c.pair.truth == c.other.truth:
         where = f"The truth is {number(c.pair.truth)}, so {z} is far wrong."
@@ -78,8 +80,12 @@ def panels(c: Contrast) -> tuple[Panel, Panel, Panel]:
     prediction = [Reading(of, float(at.error[0]), along.v, float(at.v[0])) for of, along, at in shown]
     gain = [Reading(of, float(at.gain[0]), along.gain, float(at.gain[0])) for of, along, at in shown]
     sent = [Reading(of, abs(float(at.delta[0])), abs(along.delta), abs(float(at.delta[0]))) for of, along, at in each]
-    shapes = c.pair.pair.two and not c.pair.pair.cost.of_error
-    v = "v of the first class" if c.pair.pair.row else "Mean v = a/(a + b)" if shapes else "Prediction v = φ(z)"
+    pair = c.pair.pair
+    v = "v of the first class" if pair.row else "Prediction v = φ(z)"
+    if pair.activation.thresholds:
+        v = "v, P(upper class)"
+    if pair.two and not pair.cost.of_error:
+        v = "Mean v = a/(a + b)"
     truths = tuple((of, along.truth) for of, along, _ in shown)
     return (
         _panel(f"{v}, and the error v − y", f"the error at z = {z}", prediction, truths),

@@ -1,7 +1,11 @@
 """Closed forms, one small file each: pairs written as one formula where the composition would lose digits."""
 
 from costlayer.pairs.cauchit_cross_entropy import CAUCHIT_CROSS_ENTROPY
+from costlayer.pairs.class_scores_crammer_singer import CLASS_SCORES_CRAMMER_SINGER
+from costlayer.pairs.class_scores_weston_watkins import CLASS_SCORES_WESTON_WATKINS
 from costlayer.pairs.cloglog_cross_entropy import CLOGLOG_CROSS_ENTROPY
+from costlayer.pairs.conditional_corn import CONDITIONAL_CORN
+from costlayer.pairs.entmax15_fenchel_young import ENTMAX15_FENCHEL_YOUNG
 from costlayer.pairs.exp_gamma import EXP_GAMMA
 from costlayer.pairs.exp_inverse_gaussian import EXP_INVERSE_GAUSSIAN
 from costlayer.pairs.exp_msle import EXP_MSLE
@@ -9,6 +13,8 @@ from costlayer.pairs.exp_negative_binomial import EXP_NEGATIVE_BINOMIAL
 from costlayer.pairs.exp_poisson import EXP_POISSON
 from costlayer.pairs.exp_tweedie import EXP_TWEEDIE
 from costlayer.pairs.identity_mse import IDENTITY_MSE
+from costlayer.pairs.ordinal_coral import ORDINAL_CORAL
+from costlayer.pairs.ordinal_cumulative_logit import ORDINAL_CUMULATIVE_LOGIT
 from costlayer.pairs.probit_cross_entropy import PROBIT_CROSS_ENTROPY
 from costlayer.pairs.sigmoid_asymmetric import SIGMOID_ASYMMETRIC
 from costlayer.pairs.sigmoid_cross_entropy import SIGMOID_CROSS_ENTROPY
@@ -26,6 +32,7 @@ from costlayer.pairs.softplus_inverse_gaussian import SOFTPLUS_INVERSE_GAUSSIAN
 from costlayer.pairs.softplus_negative_binomial import SOFTPLUS_NEGATIVE_BINOMIAL
 from costlayer.pairs.softplus_poisson import SOFTPLUS_POISSON
 from costlayer.pairs.softplus_tweedie import SOFTPLUS_TWEEDIE
+from costlayer.pairs.sparsemax_fenchel_young import SPARSEMAX_FENCHEL_YOUNG
 
 CLOSED_FORMS = {
     (form.activation, form.cost): form
@@ -56,5 +63,12 @@ CLOSED_FORMS = {
         SOFTPLUS_TWEEDIE,
         SOFTPLUS_INVERSE_GAUSSIAN,
         SOFTPLUS_NEGATIVE_BINOMIAL,
+        CLASS_SCORES_CRAMMER_SINGER,
+        CLASS_SCORES_WESTON_WATKINS,
+        SPARSEMAX_FENCHEL_YOUNG,
+        ENTMAX15_FENCHEL_YOUNG,
+        ORDINAL_CUMULATIVE_LOGIT,
+        ORDINAL_CORAL,
+        CONDITIONAL_CORN,
     )
 }

@@ -13,6 +13,7 @@ from costlayer.report.records import MOMENTS, Run, average, finite, pooled_edges
 from costlayer.report.text import Names
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif'
+_OF_ROWS = ("softmax+", "sparsemax+", "entmax15+")  # where one score says nothing by itself
 FEW = 10  # outputs in a bin of a reliability diagram, under which its height is mostly chance
 FLAT = 0.01  # a gain under this is called flat, as in the definition of starved
 
@@ -332,7 +333,7 @@ def scores_on_curve(run: Run, names: Names, pair: str) -> go.Figure | None:
         )
     padding = 0.03 * (high - low)
     low, high = low - padding, high + padding
-    drawn = figure(traces, "score less the others" if pair.startswith("softmax+") else "score z")
+    drawn = figure(traces, "score less the others" if pair.startswith(_OF_ROWS) else "score z")
     drawn.update_xaxes(range=[low, high], nticks=8)
     drawn.update_yaxes(range=[0, 1.12], showticklabels=False, showgrid=False)
     drawn.update_layout(margin={"l": 14, "r": 14})

@@ -462,8 +462,8 @@ def scores(run: Run, names: Names) -> Section | None:
         "Training pushes the scores z outwards. Where φ is flat its gain is near nothing: harmless for a cost that "
         "divides the "
         "gain out again, such as cross entropy; for others a score that is there on the wrong side stays there. "
-        "A softmax output depends on how far its score is ahead of the others (less their log-sum-exp); there that "
-        "is shown. Each histogram is scaled to its own tallest bar.",
+        "A softmax output depends on how far its score is ahead of the others (less their log-sum-exp, of sparse "
+        "probabilities less the best of them); there that is shown. Each histogram is scaled to its own tallest bar.",
         scores_shows(run, names),
         '<div class="key">' + "".join(f"<span>{k}</span>" for k in key) + "</div>" + grid(parts, 340),
     )

@@ -156,9 +156,11 @@ def snapshot(encoding: Encoding, y: np.ndarray, z: np.ndarray, v: np.ndarray, de
     """Where the scores lie, and how much of each error reaches them: `scores` and `error` of a snapshot record.
 
     One score of a softmax says nothing by itself; in its place stands what it is ahead of the others, the log-odds of
-    its output, of which the output is the sigmoid.
+    its output, of which the output is the sigmoid. So do the scores of sparse probabilities: there it is the best of
+    the others that counts.
     """
-    counts, edges = np.histogram(log_odds(z) if encoding.index else z.astype(np.float64), bins=40)
+    alone = log_odds if encoding.pair.startswith("softmax+") else lead if encoding.index else np.float64
+    counts, edges = np.histogram(alone(z), bins=40)
     error, size = encoding.error(v, y).ravel(), np.abs(delta.astype(np.float64)).ravel()
     bins = 20
     at = np.minimum(error / encoding.span * bins, bins - 1).astype(np.int64)
@@ -175,6 +177,17 @@ def snapshot(encoding: Encoding, y: np.ndarray, z: np.ndarray, v: np.ndarray, de
             "count": count.tolist(),
         },
     }
+
+
+def lead(z: np.ndarray) -> np.ndarray:
+    """Each score less the best of the others, float64 (N, K).
+
+    >>> lead(np.array([[1.0, 0.0, -2.0]]))
+    array([[ 1., -1., -3.]])
+    """
+    z = z.astype(np.float64)
+    second, best = np.partition(z, -2, axis=1)[:, -2:].T[:, :, None]
+    return z - np.where(np.arange(z.shape[1]) == z.argmax(axis=1)[:, None], second, best)
 
 
 def log_odds(z: np.ndarray) -> np.ndarray:

@@ -242,10 +242,13 @@ def _about(pair: cl.Pair) -> dict[str, Any]:
         for name in ("summary", "formula", "derivative", "formula_latex", "derivative_latex", "reference")
     }
     # A softmax output is the sigmoid of how far its score is ahead of the others: see measure.snapshot.
-    curved = build("sigmoid+cross_entropy", {}) if pair.row else pair
+    curved = build("sigmoid+cross_entropy", {}) if pair.row and not pair.written else pair
     reach = 100 if np.isfinite([curved.range.low, curved.range.high]).all() else 10  # beyond, exp dwarfs what is seen
     z = reach * np.sinh(np.linspace(-4, 4, 121)) / np.sinh(4)  # densest around 0, where the curve bends
-    v, gain = predict_and_gain(curved, z)
+    scores = np.stack([z, np.zeros_like(z)], axis=1) if pair.written else z  # of two classes, the first
+    v, gain = predict_and_gain(curved, scores)
+    if pair.written and gain is not None:
+        v, gain = v[:, 0], gain[:, 0]
     about["curve"] = {"z": z.tolist(), "v": v.tolist(), "gain": np.asarray(gain).tolist()}
     return about
 

@@ -2,7 +2,7 @@
 
 | target | pair | asked of the network |
 |---|---|---|
-| classes | softmax + any cost | one output a class, the truth as a class index |
+| classes | softmax + any cost, sparsemax, entmax15 | one output a class, the truth as a class index |
 | classes | sigmoid, identity, relu … + any cost but hinge | 0 or 1: one output for two classes, else one a class |
 | classes | tanh + any cost, any activation + hinge | −1 or 1, likewise |
 | numbers | activations over the whole line, or half of it with negative targets | (y − mean) / std |
@@ -85,6 +85,10 @@ class Encoding:
     @classmethod
     def _of_classes(cls, name: str, pair: cl.Pair, classes: int) -> Encoding:
         activation, cost = pair.activation, pair.cost.name
+        if pair.cost.labels_only:  # the outputs are no shares of a class, which the study compares with 0 and 1
+            what = "the order of classes" if activation.thresholds else "scores that are no outputs"
+            fix = f"Use {' or '.join(CONTRAST['classes'][:2])}; costlayer.torch.CostLayer({pair.name!r}) trains it."
+            raise InvalidValue("pairs", f"{pair.name}, a cost of {what}", "a pair with an output for each class", fix)
         if cost in ("poisson", "gamma"):
             raise _unfit(pair, f"a target of {classes} classes", "binary" if classes == 2 else "classes")
         outputs = classes if activation.row or classes > 2 else 1

@@ -28,6 +28,7 @@ from costlayer.torch.losses import (
     SmoothL1Loss,
     SoftMarginLoss,
 )
+from costlayer.torch.ordinal import OrdinalScores
 
 __all__ = [
     "BCELoss",
@@ -45,6 +46,7 @@ __all__ = [
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
     "NLLLoss",
+    "OrdinalScores",
     "PoissonNLLLoss",
     "SmoothL1Loss",
     "SoftMarginLoss",

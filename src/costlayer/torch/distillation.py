@@ -20,6 +20,7 @@ _SERIES = {  # as many coefficients of (e^−u − 1 + u) / u² as reach the las
     kind: [(-1.0) ** k / math.factorial(k) for k in range(last, 1, -1)]
     for kind, last in ((torch.float32, 8), (torch.float64, 13))
 }
+_PART = 1 << 16  # scores at a time
 _FAR = 1e3  # where Σ p f(u) is beyond it, the divergence is so large that its plain formula loses nothing
 
 
@@ -135,12 +136,22 @@ class _Divergence(CostLayer):
 
     def _program(self) -> SimpleNamespace:
         return SimpleNamespace(
-            rows=partial(_divergence, temperature=self.sharpness),
+            rows=partial(_in_parts, temperature=self.sharpness),
             rows_along=partial(_along, temperature=self.sharpness),
         )
 
     def forward(self, z: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         return self._by_operations(z, y, weight)
+
+
+def _in_parts(z: Tensor, y: Tensor, axis: int, temperature: float) -> tuple[Tensor, Tensor]:
+    """`_divergence`, some rows at a time where that can be: as many as stay in a cache from one pass to the next."""
+    if not axis or not z.is_cpu or z.numel() <= _PART or torch.compiler.is_compiling() or _transformed():
+        return _divergence(z, y, axis, temperature)
+    few = max(1, _PART // z[0].numel())
+    found = (_divergence(*part, axis, temperature) for part in zip(z.split(few), y.split(few), strict=True))
+    values, slopes = zip(*found, strict=True)
+    return torch.cat(values), torch.cat(slopes)
 
 
 def _divergence(z: Tensor, y: Tensor, axis: int, temperature: float) -> tuple[Tensor, Tensor]:

@@ -20,7 +20,7 @@ from costlayer.catalogue import pair as as_pair
 from costlayer.constant import constant
 from costlayer.engines import cpu
 from costlayer.errors import InvalidType, InvalidValue, UnfusedWarning, UnsupportedDerivative
-from costlayer.pair import Pair
+from costlayer.pair import UNIT, Pair
 from costlayer.scores import Options, alteration, check_classes
 from costlayer.torch import operations
 
@@ -168,6 +168,9 @@ class CostLayer(nn.Module):
         z, y, pair = _dense(z), torch.as_tensor(y, device=z.device), self.pair
         _refuse_gradient(y, "y")
         _refuse_gradient(weight, "weight")
+        for name, given in (("class_weight", self.class_weight is not None), ("label_smoothing", self.label_smoothing)):
+            if given and not pair.row and pair.target != UNIT:
+                raise front.no_classes(pair, name)
         z = z.float() if z.dtype in _HALVES else z
         axis, labelled, shape = self._kind(z, y)
         present, counted = self._counted(z, y, labelled)
@@ -242,6 +245,7 @@ class CostLayer(nn.Module):
         """The axis of the classes or of two scores, whether targets are class indices, and the examples' shape."""
         axis = front.score_axis(self.pair, z) if self.pair.two else min(1, z.ndim - 1) if self.pair.row else None
         labelled = self.pair.row and not y.is_floating_point()
+        front.check_labels(self.pair, not labelled, self.label_smoothing)
         shape = z.shape if axis is None else z.shape[:axis] + z.shape[axis + 1 :]
         expected = shape if labelled or self.pair.two else z.shape
         if y.shape != expected:
@@ -468,7 +472,8 @@ class CostLayer(nn.Module):
         by_term = self.pair.cost.name == "cross_entropy"
         if y.ndim == 1:
             classes = classes or (len(by_class) if by_class is not None else None)
-            classes = np.size(constant(self.pair, y, weight, classes))  # refuses labels that are no class
+            # refuses labels that are no class
+            classes = np.size(constant(self.pair, y, weight, classes)) + self.pair.activation.thresholds
             if by_class is not None and not (by_term and self.label_smoothing):
                 weight = weight * by_class[y]
             if not self.label_smoothing:
@@ -639,9 +644,12 @@ class _Predict(torch.autograd.Function):
     @staticmethod
     def backward(ctx, upstream, upstream_of_gain):  # type: ignore
         found = None
-        if torch.is_grad_enabled():  # further derivatives are asked for
-            v = operations.predict(ctx.layer._formulas, ctx.layer.pair, ctx.scores)
-            return torch.autograd.grad(v, ctx.scores, upstream, create_graph=True)[0], None, None
+        further = torch.is_grad_enabled()  # whether further derivatives are asked for
+        if upstream is not None and (further or ctx.layer.pair.written):
+            with torch.enable_grad():
+                scores = ctx.scores if further else ctx.scores.detach().requires_grad_()
+                v = operations.predict(ctx.layer._formulas, ctx.layer.pair, scores)
+                return torch.autograd.grad(v, scores, upstream, create_graph=further)[0], None, None
         if upstream is not None:
             (gain,) = ctx.saved_tensors
             if ctx.axis is not None:  # the full Jacobian: p_j (g_j - sum_k p_k g_k)

@@ -17,6 +17,7 @@ from costlayer.engines import reference
 from costlayer.errors import UnsupportedDerivative
 from costlayer.evaluate import score_axis
 from costlayer.pair import Pair
+from costlayer.torch import rows
 
 
 def _where(condition: Any, a: Any, b: Any) -> Any:
@@ -77,15 +78,13 @@ def capped(formulas: SimpleNamespace, z: Tensor, softcap: float) -> Tensor:
 class _Form:
     """What a function needs to know beside tensors, as one thing."""
 
+    pair: Any  # None where it is an activation alone
+
     def __init__(
-        self,
-        formulas: SimpleNamespace,
-        values: tuple,
-        canonical: bool = False,
-        axis: int | None = None,
-        two: bool = False,
+        self, formulas: SimpleNamespace, pair: Pair | None, values: tuple[float, ...], axis: int | None = None
     ) -> None:
-        self.formulas, self.values, self.canonical, self.axis, self.two = formulas, values, canonical, axis, two
+        self.formulas, self.values, self.axis = formulas, values, axis
+        self.pair: Any = pair  # None for an activation by itself
 
 
 def cost(formulas: SimpleNamespace, pair: Pair, z: Tensor, y: Tensor, axis: int | None) -> Tensor:
@@ -94,7 +93,7 @@ def cost(formulas: SimpleNamespace, pair: Pair, z: Tensor, y: Tensor, axis: int 
 
     Differentiable by the scores, twice; a third derivative is refused.
     """
-    form = _Form(formulas, pair.values, bool(pair.canonical), axis, pair.two)
+    form = _Form(formulas, pair, pair.values, axis)
     if torch.compiler.is_compiling():
         with torch.no_grad():
             value, delta = _evaluate(z, y, form)
@@ -145,7 +144,9 @@ def _evaluate(z: Tensor, y: Tensor, form: _Form) -> tuple[Tensor, Tensor]:
     if axis is None:
         value, delta, _ = formulas.terms(z, y, *values)
         return value, delta
-    if form.two:
+    if form.pair.written:
+        return rows.evaluate(form.pair, z, y, axis)
+    if form.pair.two:
         value, *slopes, _, _, _ = formulas.terms(*z.unbind(axis), y, *values)
         return value, torch.stack(slopes, axis)
     if y.is_floating_point():
@@ -174,7 +175,9 @@ def _along(z: Tensor, y: Tensor, u: Tensor, form: _Form) -> Tensor:
         return formulas.rows_along(z, u, axis)
     if axis is None:
         return formulas.terms(z, y, *values)[2] * u
-    if form.two:
+    if form.pair.written:
+        return rows.along(form.pair, z, y, u, axis)
+    if form.pair.two:
         *_, first, both, second = formulas.terms(*z.unbind(axis), y, *values)
         u_0, u_1 = u.unbind(axis)
         return torch.stack((first * u_0 + both * u_1, both * u_0 + second * u_1), axis)
@@ -182,7 +185,7 @@ def _along(z: Tensor, y: Tensor, u: Tensor, form: _Form) -> Tensor:
         y = torch.zeros_like(z).scatter(axis, y.unsqueeze(axis), 1.0)
     p = torch.softmax(z, axis)
     turn = p * (u - (p * u).sum(axis, keepdim=True))  # of p
-    if form.canonical:
+    if form.pair.canonical:
         return turn * y.sum(axis, keepdim=True)
     inside = p.clamp(torch.finfo(p.dtype).tiny, 1.0 - torch.finfo(p.dtype).eps)
     _, slope, curve = formulas.cost(inside, y, *values)
@@ -267,7 +270,8 @@ def predict(formulas: SimpleNamespace, pair: Pair, z: Tensor) -> Tensor:
         found = zip((formulas.first, formulas.second), z.unbind(axis), strict=True)
         return torch.stack([activated(SimpleNamespace(activation=of), score, ()) for of, score in found], axis)
     if pair.row:
-        return torch.softmax(z, min(1, z.ndim - 1))
+        axis = min(1, z.ndim - 1)
+        return rows.predict(pair, z, axis) if pair.written else torch.softmax(z, axis)
     return activated(formulas, z, pair.activation_values)
 
 
@@ -277,7 +281,7 @@ def activated(formulas: SimpleNamespace, z: Tensor, values: tuple) -> Tensor:
         with torch.no_grad():
             v, gain, _ = formulas.activation(z, *values)
         return _with_slope(v, z, gain)
-    return _Prediction.apply(z, _Form(formulas, values), 0)  # type: ignore
+    return _Prediction.apply(z, _Form(formulas, None, values), 0)  # type: ignore
 
 
 class _Prediction(torch.autograd.Function):
