@@ -100,13 +100,15 @@ def test_bounds_are_kept(page, name, kind):
 
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("pair", KNOWN, ids=str)
-def test_a_part_of_the_points_is_no_worse_than_the_page_says(pair, kind):
+def test_a_part_of_the_points_is_no_worse_than_the_page_says(page, pair, kind):
     few = _rows.measure(pair, kind, thin=90) if pair.row else _pairs.Sample(pair, kind, thin=FEW).measure()
     for quantity, recorded in RESULTS["pairs"][kind][str(pair)].items():
         if quantity != "points":
             assert few[quantity]["raw"] <= room(recorded["raw"]), (quantity, few[quantity])
             if recorded["raw"] < FAR:
-                assert few[quantity]["mixed"] <= mixed_room(recorded), (quantity, few[quantity])
+                # the worst was looked for among the largest raw errors; elsewhere the bound holds
+                most = max(mixed_room(recorded), page.BOUNDS[kind][0])
+                assert few[quantity]["mixed"] <= most, (quantity, few[quantity])
 
 
 def mixed_room(recorded: dict) -> float:
@@ -121,10 +123,17 @@ def by_reference(pair, kind, z, y):
 
 
 @pytest.mark.parametrize(
-    ("pair", "kind"), [(pair, kind) for pair in ALL for kind in FORMATS if pair in COVERING or kind not in HALVES]
+    ("pair", "kind"),
+    [
+        pytest.param(pair, kind, id=f"{pair}-{kind}")
+        for pair in ALL
+        for kind in FORMATS
+        if pair in COVERING or not (pair.row or kind in HALVES)
+    ],
 )
 def test_the_worst_points_are_no_worse_than_the_page_says(pair, kind):
-    """Both figures, where each was largest: by the engine, or for pairs outside the covering set by the reference."""
+    """Both figures, where each was largest, by the engine; the second, which no word's last bit decides, also of
+    pointwise pairs that are not compiled elsewhere, by the reference."""
     recorded = {q: entry for q, entry in RESULTS["pairs"][kind][str(pair)].items() if q != "points"}
     points = [entry[at] for entry in recorded.values() for at in ("at", "mixed_at") if entry[at]]
     run = ours if pair in COVERING else by_reference
@@ -134,7 +143,8 @@ def test_the_worst_points_are_no_worse_than_the_page_says(pair, kind):
         else _pairs.Sample(pair, kind, points=points).measure(run)
     )
     for quantity, entry in recorded.items():
-        assert found[quantity]["raw"] <= room(entry["raw"]), quantity
+        if pair in COVERING:
+            assert found[quantity]["raw"] <= room(entry["raw"]), quantity
         if entry["mixed_at"]:
             assert found[quantity]["mixed"] <= mixed_room(entry), quantity
 

@@ -316,7 +316,7 @@ def test_a_changed_formula_is_another_file():
 
     for text in texts:
         assert numba.__version__ in text
-        assert any(f"def {loop}(" in text for loop in ("pointwise", "softmax_rows", "two_scores"))
+        assert any(f"def {loop}(" in text for loop in ("pointwise", "softmax_rows", "two_scores", "written_rows"))
 
 
 def test_without_the_compiler_it_is_said_what_to_do(monkeypatch):
