@@ -237,3 +237,20 @@ def test_a_pair_of_ones_own_goes_to_other_processes(tmp_path):
         check=False,
     )
     assert done.stdout.split() == ["identity+quartic", "2.0"], done.stderr
+
+
+def round_and_round(v, y):
+    return round_and_round(v, y)  # here
+
+
+@pytest.mark.parametrize(
+    ("changed", "match"),
+    [
+        ({"terms": round_and_round, "parameters": {}, "formula": "v", "derivative": "1"}, "come back to themselves"),
+        ({"parameters": {"temperature": Parameter(1.0, Interval(0.0, 2.0), "x")}}, "'temperature'.*taken"),
+        ({"parameters": {"scale": Parameter(3.0, Interval(0.0, 2.0), "x")}}, "scale = 3.0 by default"),
+    ],
+)
+def test_what_could_never_be_called_is_refused(changed, match):
+    with pytest.raises(InvalidValue, match=match):
+        check(like(**changed))

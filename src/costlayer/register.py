@@ -41,6 +41,22 @@ _INSIDE = (0.0313, 0.1709, 0.4127, 0.5931, 0.8311, 0.9673)
 _BESIDE = (0.0713, 0.3719, 0.9137, 1.6391, 3.7193, 9.1331)
 _EITHER = (0.1319, 0.5717, 1.3171, 2.9137, 6.1319)
 
+# What people pass to a layer or a front beside the parameters of a pair.
+_TAKEN = {
+    *(
+        "pair",
+        "weight",
+        "classes",
+        "reduction",
+        "class_weight",
+        "ignore_index",
+        "label_smoothing",
+        "pos_weight",
+        "empty",
+    ),
+    *("temperature", "softcap", "logit_adjustment", "z_loss"),
+}
+
 
 def register(cost: Cost) -> Cost:
     """Take a cost of your own into the catalogue: `costlayer.pair("identity+mycost")` and all else then know it.
@@ -138,9 +154,11 @@ def _check_words(cost: Cost) -> None:
     for name, parameter in cost.parameters.items():
         if not isinstance(parameter, Parameter):
             raise InvalidType("parameters", f"{parameter!r} for {name!r}", "a costlayer.pair.Parameter")
-        if not name.isidentifier() or name in {"v", "y", "z", "pi", *cost.symbols, *of_activations}:
-            fix = "v, y, z, pi and the parameters of activations are taken."
+        if not name.isidentifier() or name in {"v", "y", "z", "pi", *cost.symbols, *of_activations, *_TAKEN}:
+            fix = "v, y, z, pi, the parameters of activations and the options of CostLayer are taken."
             raise InvalidValue("parameters", repr(name), "a name of its own", fix)
+        if parameter.default not in parameter.domain:
+            raise InvalidValue("parameters", f"{name} = {parameter.default} by default", f"one in {parameter.domain}")
     predictions = cost.symbols if cost.second_domain else ("v",)
     for name in ("formula", "derivative", *(("second_derivative",) if cost.second_domain else ())):
         source = getattr(cost, name)
@@ -166,7 +184,7 @@ def _check_terms(cost: Cost) -> None:
     terms = cost.terms
     if not isinstance(terms, FunctionType) or terms.__name__ == "<lambda>":
         raise InvalidType("terms", f"{terms!r} ({type(terms).__name__})", f"a plain function {_TERMS}")
-    _Source(terms).check(set())
+    _Source(terms).check({})
     arguments = inspect.signature(terms).parameters
     first = ["error" if cost.of_error else "v", "y"]
     if cost.second_domain:
@@ -193,9 +211,9 @@ class _Source:
         shown = ast.unparse(node).splitlines()[0]
         return InvalidValue("terms", f"`{shown}` {self.at(node)}", expected, fix)
 
-    def check(self, seen: set[FunctionType]) -> None:
+    def check(self, seen: dict[FunctionType, bool]) -> None:
         """Refuse what is outside the scalar language, here and in the functions that are called."""
-        seen.add(self.function)
+        seen[self.function] = False  # not read to the end
         arguments, body = self.tree.args, self.tree.body
         if self.function.__closure__:
             raise self.refuse(self.tree, "a function that stands by itself", "Define it at the top of a module.")
@@ -221,8 +239,9 @@ class _Source:
                     raise self.refuse(statement, "straight lines", "Choose with where(condition, a, b).")
                 case _:
                     raise self.refuse(statement, "assignments `name = ...`, and a `return` at the end")
+        seen[self.function] = True
 
-    def expression(self, node: ast.expr, seen: set[FunctionType]) -> None:
+    def expression(self, node: ast.expr, seen: dict[FunctionType, bool]) -> None:
         match node:
             case ast.Constant(float()):
                 return
@@ -255,12 +274,14 @@ class _Source:
             case _:
                 raise self.refuse(node, f"+ - * /, comparisons and the words {', '.join(_WORDS)}")
 
-    def called(self, node: ast.expr, name: str, seen: set[FunctionType]) -> None:
+    def called(self, node: ast.expr, name: str, seen: dict[FunctionType, bool]) -> None:
         """A word, or another function in the scalar language."""
         value = self.function.__globals__.get(name)
         if name in self.known or not any(value is word for word in _WORDS.values()):
             if not isinstance(value, FunctionType) or name in self.known:
                 raise self.refuse(node, "words of costlayer.words, and functions made of them", _word(name))
+            if seen.get(value) is False:
+                raise self.refuse(node, "functions that do not come back to themselves")
             if value not in seen:
                 _Source(value).check(seen)
 

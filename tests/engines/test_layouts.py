@@ -319,6 +319,8 @@ CLOSED = {
 def limits(pair, y):
     if pair.name in CLOSED:
         return CLOSED[pair.name](y)
+    if pair.cost.name not in AT:
+        pytest.skip(f"nobody has reasoned about {pair.cost} here; tests/engines/test_cpu.py works its limits out")
     found = []
     for v, gain in ENDS[pair.activation.name]:
         value, slope = AT[pair.cost.name](v, y)

@@ -313,7 +313,8 @@ def test_a_steady_pair_never_answers_a_larger_error_with_a_smaller_delta(pair):
 
 def test_starving_is_claimed_where_delta_vanishes_at_a_wrong_score_and_nowhere_else(pair):
     """At a score of ±50, where the output is wrong by half or more, next to none of the error is left in δ."""
-    if str(pair) in ("identity+tukey", "exp+inverse_gaussian", "sigmoid+asymmetric"):
+    lets_go = pair.activation.name == "identity" and not pair.steady
+    if lets_go or str(pair) in ("exp+inverse_gaussian", "sigmoid+asymmetric"):
         return  # it is the cost that lets go of what is far off, and it says so
 
     def share(z, y):

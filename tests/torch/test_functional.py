@@ -315,3 +315,31 @@ def test_a_loss_class_hands_on_all_its_options(name, reduction):
     mine, theirs = (answer(getattr(where, name)(**options, reduction=reduction), z, y) for where in (ct, torch.nn))
     for a, b in zip(mine, theirs, strict=True):
         torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("reduction", ["weighted_mean", "median"])
+def test_words_for_reductions_are_torchs(reduction):
+    z, y = torch.zeros(3, requires_grad=True), torch.zeros(3)
+    for loss in (ours.mse_loss, ours.l1_loss, ours.huber_loss, ours.smooth_l1_loss):
+        with pytest.raises(ValueError, match=reduction):
+            loss(z, y, reduction=reduction)
+    with pytest.raises(ValueError, match=reduction):
+        ours.cross_entropy(torch.zeros(2, 3), torch.tensor([0, 1]), reduction=reduction)
+
+
+def test_an_ignored_class_among_probabilities_is_refused_as_torch_does():
+    z, y = torch.zeros(2, 3), torch.full((2, 3), 1 / 3)
+    with pytest.raises(RuntimeError, match="floating point target"):
+        ours.cross_entropy(z, y, ignore_index=1)
+    assert ours.cross_entropy(z, y).item() == pytest.approx(F.cross_entropy(z, y).item())
+
+
+def test_several_labels_of_other_types_and_shapes():
+    z = torch.randn(4, 3)
+    for y, weight in (
+        (torch.ones(4, 3, dtype=torch.int64), None),
+        (torch.ones(1, 3), None),
+        (torch.ones(4, 3), torch.rand(2, 4, 3)),
+    ):
+        found, torchs = (f.multilabel_soft_margin_loss(z, y, weight) for f in (ours, F))
+        torch.testing.assert_close(found, torchs)

@@ -239,3 +239,22 @@ def test_meta_tensors(name):
         mine, torchs = losses(name, reduction=reduction)
         found, right = mine(z, y), torchs(z, y)
         assert (found.shape, found.dtype, found.device) == (right.shape, right.dtype, right.device)
+
+
+def test_weights_in_a_compiled_graph():
+    torch._dynamo.reset()
+    weight, z = torch.tensor([0.5, 2.0, 1.0]), torch.randn(4, 3)
+    y, yes = torch.tensor([0, 2, 1, 1]), (torch.rand(4, 3) < 0.5).float()
+    layer = ct.CostLayer("softmax+cross_entropy", class_weight=weight)
+    for name, loss, torchs, goal in (
+        ("weight", ct.CrossEntropyLoss(weight), nn.CrossEntropyLoss(weight), y),
+        ("pos_weight", ct.BCEWithLogitsLoss(pos_weight=weight), nn.BCEWithLogitsLoss(pos_weight=weight), yes),
+        ("parts", lambda z, y: torch.div(*layer.sum_and_count(z, y)), nn.CrossEntropyLoss(weight), y),
+    ):
+        scores = z.clone().requires_grad_()
+        found = torch.compile(loss, fullgraph=True, backend="aot_eager")(scores, goal)
+        right = torchs(scores, goal)
+        torch.testing.assert_close(found, right, msg=name)
+        mine, truth = (torch.autograd.grad(each, scores)[0] for each in (found, right))
+        torch.testing.assert_close(mine, truth, msg=name)
+    torch._dynamo.reset()

@@ -184,3 +184,16 @@ def test_sizes_that_are_none_are_refused(given):
         OrdinalScores(*given)
     assert type(caught.value) is (InvalidValue if all(type(x) is int for x in given) else InvalidType)
     assert caught.value.argument in ("in_features", "classes")
+
+
+@pytest.mark.parametrize("label", [7, -1, -100])
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_label_that_is_no_class_never_gives_a_gradient_that_looks_right(name, label):
+    """By torch's operations, which look at no target: the engine refuses it by name."""
+    z, y = example(name, (3, 4))
+    y[1] = label
+    slope = torch.func.grad(lambda z: CostLayer(name, reduction="sum")(z, y))(z.detach())
+    assert slope[1].isnan().all()
+    assert slope[[0, 2]].isfinite().all()
+    with pytest.raises(InvalidValue, match=r"^y\[1\]"):
+        CostLayer(name)(z, y)

@@ -7,7 +7,7 @@ from test_layer import DOUBLE, FEW, example, probabilities, same
 
 import costlayer as cl
 from costlayer import catalogue
-from costlayer.errors import UnfusedWarning, UnsupportedDerivative
+from costlayer.errors import InvalidValue, UnfusedWarning, UnsupportedDerivative
 from costlayer.torch import CostLayer
 
 pytestmark = [
@@ -247,3 +247,24 @@ def test_sums_and_counts_of_parts_make_the_whole_batch(name, option):
         total, count = total + value.detach(), count + number
     same(total / count, whole.detach())
     same(z.grad / count, slope)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "weight", "soft", "match"),
+    [
+        ("softmax+focal", {"class_weight": torch.ones(3)}, None, True, "class_weight"),
+        ("softmax+cross_entropy", {"ignore_index": 0}, None, True, "ignore_index"),
+        ("softmax+cross_entropy", {"class_weight": torch.ones(2)}, None, False, "class_weight.*3 numbers"),
+        ("softmax+cross_entropy", {}, torch.ones(1), False, "weight.*shape"),
+        ("sigmoid+cross_entropy", {"class_weight": torch.ones(3)}, None, True, "class_weight.*2 numbers"),
+    ],
+)
+def test_options_that_the_engine_refuses_are_refused_here_too(name, options, weight, soft, match):
+    z = torch.randn(2, 3)
+    y = torch.full((2, 3), 1 / 3) if soft else torch.tensor([0, 2])
+    layer = CostLayer(name, **options)
+    for run in (lambda z: layer(z, y, weight), lambda z: torch.func.grad(lambda z: layer(z, y, weight))(z)):
+        with pytest.raises(InvalidValue, match=match.partition(".")[0]):
+            run(z)
+    with pytest.raises(InvalidValue, match=match):
+        torch.func.grad(lambda z: layer(z, y, weight))(z)

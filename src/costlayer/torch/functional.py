@@ -173,7 +173,9 @@ def cross_entropy(
             label_smoothing=label_smoothing,
         )
 
-    if not _plain(input, target) or target.dtype not in (torch.int64, input.dtype):
+    if not _plain(input, target) or target.dtype not in (torch.int64, input.dtype) or reduction not in _REDUCTIONS:
+        return torchs()
+    if target.is_floating_point() and ignore_index >= 0:
         return torchs()
     if weight is not None and (weight.dtype != input.dtype or weight.requires_grad):
         return torchs()
@@ -236,7 +238,13 @@ def multilabel_soft_margin_loss(
     tensor(0.6931)
     """
     reduction = _reduction(size_average, reduce, reduction)
-    if not isinstance(input, Tensor) or input.ndim == 0 or reduction not in _REDUCTIONS:
+    if (
+        reduction not in _REDUCTIONS
+        or not _plain(input, target)
+        or input.ndim == 0
+        or (input.shape, input.dtype) != (target.shape, target.dtype)
+        or (weight is not None and weight.shape not in (input.shape, input.shape[-1:]))
+    ):
         return F.multilabel_soft_margin_loss(input, target, weight=weight, reduction=reduction)
     rows = binary_cross_entropy_with_logits(input, target, weight, reduction="none").mean(-1)
     return rows if reduction == "none" else rows.sum() if reduction == "sum" else rows.mean()
@@ -303,6 +311,8 @@ def _pointwise(
     **parameters: float,
 ) -> Tensor:
     """A loss of single scores, by the pair, or else torch's own."""
+    if reduction not in _REDUCTIONS:
+        return torchs()
     if not _plain(input, target) or input.shape != target.shape or input.dtype != target.dtype:
         return torchs()  # torch broadcasts and converts
     if weight is not None and (weight.shape != input.shape or weight.requires_grad):
@@ -329,9 +339,12 @@ def _by_layer(
         layer = _layer(pair, reduction, options)
         if layer is None:
             return torchs()
-        if class_weight is not None or pos_weight is not None:
-            layer = layer._with(class_weight=class_weight, pos_weight=pos_weight)
-        found = layer(input, target, weight)
+        if torch.compiler.is_compiling():  # which cannot make modules
+            found = layer._by_operations(input, target, weight, class_weight=class_weight, pos_weight=pos_weight)
+        else:
+            if class_weight is not None or pos_weight is not None:
+                layer = layer._with(class_weight=class_weight, pos_weight=pos_weight)
+            found = layer(input, target, weight)
     except (CostLayerError, TypeError, ValueError):
         return torchs()
     return (

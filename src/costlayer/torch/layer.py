@@ -159,21 +159,35 @@ class CostLayer(nn.Module):
             and not (pair.row and not (pair.closed and pair.closed.margin))
         )
 
-    def _by_operations(self, z: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
+    def _by_operations(
+        self,
+        z: Tensor,
+        y: Tensor,
+        weight: Tensor | None,
+        *,
+        class_weight: Tensor | None = None,
+        pos_weight: Tensor | None = None,
+        reduction: str | None = None,
+    ) -> Tensor:
         """The same by torch's operations, where the engine does not reach: on other devices, in compiled graphs, and
         under the transforms of torch.func.
 
         In the order of `costlayer.evaluate`. Targets are not looked at one by one: that would stop a graph or a device.
+        The options given are taken in place of the layer's own.
         """
         z, y, pair = _dense(z), torch.as_tensor(y, device=z.device), self.pair
+        class_weight = self.class_weight if class_weight is None else class_weight
+        pos_weight = self.pos_weight if pos_weight is None else pos_weight
+        reduction = self.reduction if reduction is None else reduction
         _refuse_gradient(y, "y")
         _refuse_gradient(weight, "weight")
-        for name, given in (("class_weight", self.class_weight is not None), ("label_smoothing", self.label_smoothing)):
+        for name, given in (("class_weight", class_weight is not None), ("label_smoothing", self.label_smoothing)):
             if given and not pair.row and pair.target != UNIT:
                 raise front.no_classes(pair, name)
         z = z.float() if z.dtype in _HALVES else z
         axis, labelled, shape = self._kind(z, y)
-        present, counted = self._counted(z, y, labelled)
+        self._check_options(z, axis, labelled, shape, weight, class_weight)
+        present, counted = self._counted(z, y, labelled, class_weight)
         own = None
         if weight is not None:
             own = weight.to(z).reshape(weight.shape + (1,) * (len(shape) - weight.ndim)).expand(shape)
@@ -193,12 +207,12 @@ class CostLayer(nn.Module):
                 y = torch.zeros_like(z).scatter(axis, y.unsqueeze(axis), 1.0)  # type: ignore
             y = y * (1.0 - smooth) + smooth / (2 if axis is None else z.shape[axis])
         parts = None
-        if self.pos_weight is not None:  # as costlayer.evaluate does it
-            yes = self.pos_weight.to(z).expand(shape)
+        if pos_weight is not None:  # as costlayer.evaluate does it
+            yes = pos_weight.to(z).expand(shape)
             parts = yes * y + (1.0 - y)
             y = torch.where((y > 0.0) & (y < 1.0) & (parts > 0.0), yes * y / torch.where(parts > 0.0, parts, 1.0), y)
-        if by_term and self.class_weight is not None and axis is not None:
-            y = y * self.class_weight.to(z).reshape(-1, *(1,) * (z.ndim - axis - 1))
+        if by_term and class_weight is not None and axis is not None:
+            y = y * class_weight.to(z).reshape(-1, *(1,) * (z.ndim - axis - 1))
         factor = own if counted is None or by_term else counted if own is None else own * counted
         if parts is not None:
             kept, factor = kept & (parts != 0), parts if factor is None else factor * parts
@@ -212,9 +226,9 @@ class CostLayer(nn.Module):
                 beside = beside if share is None else beside * share
             values = values + beside
         values = torch.where(kept, values, 0.0)
-        if self.reduction == "none":
+        if reduction == "none":
             return values
-        if self.reduction == "sum":
+        if reduction == "sum":
             return values.sum()
         count = self._denominator(present, counted, own, values)
         mean = values.sum() / count
@@ -253,16 +267,45 @@ class CostLayer(nn.Module):
             raise InvalidValue("y", given, f"shape {tuple(expected)}")
         return axis, labelled, shape
 
-    def _counted(self, z: Tensor, y: Tensor, labelled: bool) -> tuple[Tensor, Tensor | None]:
+    def _check_options(
+        self,
+        z: Tensor,
+        axis: int | None,
+        labelled: bool,
+        shape: torch.Size,
+        weight: Tensor | None,
+        class_weight: Tensor | None,
+    ) -> None:
+        """Refuse what the engine refuses, as far as shapes tell."""
+        if weight is not None and weight.shape != shape[: weight.ndim]:
+            raise InvalidValue("weight", f"shape {tuple(weight.shape)}", f"{tuple(shape)}, or its leading axes")
+        if class_weight is not None:
+            classes = 2 if axis is None else z.shape[axis] + self.pair.activation.thresholds
+            if class_weight.shape != (classes,):
+                raise InvalidValue(
+                    "class_weight", f"shape {tuple(class_weight.shape)}", f"{classes} numbers, one per class"
+                )
+        if self.pair.row and not labelled:
+            by_term = self.pair.cost.name == "cross_entropy"
+            for name, given in (
+                ("ignore_index", self.ignore_index is not None),
+                ("class_weight", class_weight is not None and not by_term),
+            ):
+                if given:
+                    raise InvalidValue(name, f"one for {self.pair} with probability targets", "class indices")
+
+    def _counted(
+        self, z: Tensor, y: Tensor, labelled: bool, class_weight: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
         """Which examples are not ignored, and how often each counts by its class; None if once."""
         shape = y.shape if labelled or not self.pair.row else z[:, 0].shape if z.ndim > 1 else z.shape[:0]
         if self.ignore_index is None:
             present = torch.ones(shape, dtype=torch.bool, device=z.device)
         else:
             present = y != self.ignore_index
-        if self.class_weight is None:
+        if class_weight is None:
             return present, None
-        by_class = self.class_weight.to(z)
+        by_class = class_weight.to(z)
         if labelled:
             return present, by_class[torch.where(present, y, 0)]
         if self.pair.row:
@@ -294,11 +337,14 @@ class CostLayer(nn.Module):
         if self.reduction not in ("mean", "weighted_mean"):
             fix = "Make the layer with one of these."
             raise InvalidValue("reduction", repr(self.reduction), "'mean' or 'weighted_mean'", fix)
-        total = self._with(reduction="sum")(z, y, weight)
+        if torch.compiler.is_compiling():  # which cannot make modules
+            total = self._by_operations(z, y, weight, reduction="sum")
+        else:
+            total = self._with(reduction="sum")(z, y, weight)
         z, y = _dense(z).detach(), torch.as_tensor(y, device=z.device)
         kind = torch.float32 if z.dtype in _HALVES else z.dtype
         _, labelled, shape = self._kind(z, y)
-        present, counted = self._counted(z.to(kind), y, labelled)
+        present, counted = self._counted(z.to(kind), y, labelled, self.class_weight)
         own = None if weight is None else weight.to(kind).reshape(weight.shape + (1,) * (len(shape) - weight.ndim))
         own = None if own is None else own.expand(shape)
         return total, self._denominator(present, counted, own, torch.empty(shape, dtype=kind, device=z.device))

@@ -33,7 +33,11 @@ def evaluate(pair: Pair, z: Tensor, y: Tensor, axis: int) -> tuple[Tensor, Tenso
     """The cost of each row, and δ."""
     z, goal, values = z.movedim(axis, -1), _goal(z, y, axis), pair.values
     value, delta = _FORMS[pair.name].evaluate(z, goal, *values)
-    bad = z.isnan().any(-1, keepdim=True)
+    classes = z.shape[-1] + pair.activation.thresholds
+    # targets are not looked at one by one here: one that is no class gives NaN, not a gradient that looks right
+    bad = (
+        z.isnan().any(-1, keepdim=True) | (goal.label >= classes) | (goal.label < (-1 if y.is_floating_point() else 0))
+    )
     value = torch.where(bad.squeeze(-1), torch.nan, value)
     return value, torch.where(bad, torch.nan, delta).movedim(-1, axis)
 
