@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from mpmath import mp
 from test_layer import DOUBLE, gradient, probabilities, same
 
-from costlayer.errors import CostLayerError, UnsupportedDerivative
+from costlayer.errors import CostLayerError, InvalidValue, UnsupportedDerivative
 from costlayer.torch import DistillationLoss, distillation
 
 T = 2.5
@@ -215,3 +215,17 @@ def test_an_empty_batch_may_be_an_error():
     with pytest.raises(CostLayerError, match="no examples to average"):
         loss(torch.zeros(0, 3), torch.zeros(0, 3))
     assert DistillationLoss(T, 1.0)(torch.zeros(0, 3), torch.zeros(0, 3)).item() == 0.0
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0])
+@pytest.mark.parametrize(
+    ("labels", "weight", "match"),
+    [
+        (torch.zeros(3, dtype=torch.int64), None, "^y: "),
+        (torch.zeros(2, dtype=torch.int64), torch.ones(1), "^weight: "),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused_whatever_counts(alpha, labels, weight, match):
+    z = torch.zeros(2, 4)
+    with pytest.raises(InvalidValue, match=match):
+        DistillationLoss(2.0, alpha, ignore_index=-100)(z, z, labels, weight)

@@ -9,6 +9,7 @@ import costlayer as cl
 from costlayer import catalogue
 from costlayer.errors import InvalidValue, UnfusedWarning, UnsupportedDerivative
 from costlayer.torch import CostLayer
+from covering import PAIRS as COVERING
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::costlayer.errors.SaturationWarning"),
@@ -268,3 +269,18 @@ def test_options_that_the_engine_refuses_are_refused_here_too(name, options, wei
             run(z)
     with pytest.raises(InvalidValue, match=match):
         torch.func.grad(lambda z: layer(z, y, weight))(z)
+
+
+@pytest.mark.parametrize("name", [str(pair) for pair in COVERING if pair.row and not pair.written])
+def test_an_infinite_score_of_a_row_is_the_limit_here_too(name):
+    infinity = torch.inf
+    z = torch.tensor([[infinity, 0.0, 1.0], [0.0, 1.0, infinity], [-infinity, 0.0, 1.0], [0.0, -infinity, 1.0]])
+    y, layer = torch.zeros(4, dtype=torch.int64), CostLayer(name, reduction="none")
+    scores = z.clone().requires_grad_()
+    expected = layer(scores, y)
+    (slope,) = torch.autograd.grad(expected.sum(), scores)
+    value = torch.func.vmap(lambda z, y: layer(z[None], y[None])[0])(z, y)
+    torch.testing.assert_close(value, expected.detach(), rtol=1e-5, atol=1e-7)
+    found = torch.func.grad(lambda z: layer(z, y).sum())(z)
+    torch.testing.assert_close(found, slope, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(torch.func.vmap(lambda z: layer.predict(z[None])[0])(z), layer.predict(z))

@@ -79,8 +79,8 @@ class DistillationLoss(nn.Module):
         self, student: Tensor, teacher: Tensor, y: Tensor | None = None, weight: Tensor | None = None
     ) -> Tensor:
         """The reduced loss."""
-        self._check(_dense(student), teacher, y)
-        shape = student.shape[:1] + student.shape[2:] if student.ndim > 1 else student.shape[:0]
+        shape = _dense(student).shape[:1] + student.shape[2:] if student.ndim > 1 else student.shape[:0]
+        self._check(student, teacher, y, weight, shape)
         kind = student.dtype if student.dtype in (torch.float32, torch.float64) else torch.float32
         present = torch.ones(shape, dtype=torch.bool, device=student.device)
         if y is not None and self.hard.ignore_index is not None and not y.is_floating_point():
@@ -109,7 +109,9 @@ class DistillationLoss(nn.Module):
             )
         return torch.where(count == 0, 0.0, total / torch.where(count == 0, 1.0, count))
 
-    def _check(self, student: Tensor, teacher: Tensor, y: Tensor | None) -> None:
+    def _check(
+        self, student: Tensor, teacher: Tensor, y: Tensor | None, weight: Tensor | None, shape: torch.Size
+    ) -> None:
         if not isinstance(teacher, Tensor) or not teacher.is_floating_point():
             given = f"{teacher.dtype}" if isinstance(teacher, Tensor) else type(teacher).__name__
             raise InvalidType("teacher", given, "a torch tensor of floating-point scores")
@@ -118,6 +120,13 @@ class DistillationLoss(nn.Module):
             raise InvalidValue("teacher", given, "scores in the shape of the student's")
         if y is None and self.alpha != 1.0:
             raise InvalidValue("y", "no labels", f"labels, as alpha is {self.alpha:g}", "Without labels take alpha=1.")
+        if y is not None and y.shape != (student.shape if y.is_floating_point() else shape):
+            given = f"shape {tuple(y.shape)} for scores of shape {tuple(student.shape)}"
+            raise InvalidValue(
+                "y", given, f"class indices of shape {tuple(shape)}, or probabilities in that of the scores"
+            )
+        if weight is not None and weight.shape != shape[: weight.ndim]:
+            raise InvalidValue("weight", f"shape {tuple(weight.shape)}", f"{tuple(shape)}, or its leading axes")
 
     def extra_repr(self) -> str:
         shown = [f"temperature={self.temperature:g}", f"alpha={self.alpha:g}"]

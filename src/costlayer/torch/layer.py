@@ -149,7 +149,7 @@ class CostLayer(nn.Module):
             (reduction == "mean" or reduction == "sum")
             and self._buffers["class_weight"] is None
             and self._buffers["pos_weight"] is None
-            and self.ignore_index is None
+            and (pair.row or self.ignore_index is None)
             and not self.label_smoothing
             and self.temperature == 1.0
             and self.softcap is None
@@ -383,6 +383,8 @@ class CostLayer(nn.Module):
             and z.layout is y.layout is torch.strided
             and not (y.requires_grad or z.is_neg() or y.is_neg())
         ):
+            return None
+        if self.ignore_index is not None and (y == self.ignore_index).any():  # of most batches none is
             return None
         if z.requires_grad and torch.is_grad_enabled():
             if storage == "float16" and self.reduction == "mean":

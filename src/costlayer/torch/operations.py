@@ -122,8 +122,14 @@ def _with_slope(value: Tensor, z: Tensor, slope: Tensor, axis: int | None = None
     return value + (moved if axis is None else moved.sum(axis))
 
 
+def _limit(z: Tensor, axis: int) -> Tensor:
+    """Scores as they are, or where one of a row is infinite such as have the shares of the limit."""
+    return torch.where(z.amax(axis, keepdim=True) == torch.inf, torch.where(z == torch.inf, 0.0, -torch.inf), z)
+
+
 def _shares(z: Tensor, axis: int) -> tuple[Tensor, ...]:
     """p, 1 − p and their logarithms; 1 − p of the likeliest class is the sum over the others."""
+    z = _limit(z, axis)
     log_p = torch.log_softmax(z, axis)
     p = log_p.exp()
     best = torch.zeros_like(z, dtype=torch.bool).scatter(axis, z.argmax(axis, keepdim=True), True)
@@ -183,7 +189,7 @@ def _along(z: Tensor, y: Tensor, u: Tensor, form: _Form) -> Tensor:
         return torch.stack((first * u_0 + both * u_1, both * u_0 + second * u_1), axis)
     if not y.is_floating_point():
         y = torch.zeros_like(z).scatter(axis, y.unsqueeze(axis), 1.0)
-    p = torch.softmax(z, axis)
+    p = torch.softmax(_limit(z, axis), axis)
     turn = p * (u - (p * u).sum(axis, keepdim=True))  # of p
     if form.pair.canonical:
         return turn * y.sum(axis, keepdim=True)
