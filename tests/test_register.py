@@ -248,7 +248,7 @@ def round_and_round(v, y):
     [
         ({"terms": round_and_round, "parameters": {}, "formula": "v", "derivative": "1"}, "come back to themselves"),
         ({"parameters": {"temperature": Parameter(1.0, Interval(0.0, 2.0), "x")}}, "'temperature'.*taken"),
-        ({"parameters": {"scale": Parameter(3.0, Interval(0.0, 2.0), "x")}}, "scale = 3.0 by default"),
+        ({"parameters": {"scale": Parameter(3.0, Interval(0.0, 2.0), "x")}}, "scale: got 3.0"),
     ],
 )
 def test_what_could_never_be_called_is_refused(changed, match):

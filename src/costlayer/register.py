@@ -157,8 +157,6 @@ def _check_words(cost: Cost) -> None:
         if not name.isidentifier() or name in {"v", "y", "z", "pi", *cost.symbols, *of_activations, *_TAKEN}:
             fix = "v, y, z, pi, the parameters of activations and the options of CostLayer are taken."
             raise InvalidValue("parameters", repr(name), "a name of its own", fix)
-        if parameter.default not in parameter.domain:
-            raise InvalidValue("parameters", f"{name} = {parameter.default} by default", f"one in {parameter.domain}")
     predictions = cost.symbols if cost.second_domain else ("v",)
     for name in ("formula", "derivative", *(("second_derivative",) if cost.second_domain else ())):
         source = getattr(cost, name)

@@ -282,5 +282,7 @@ def test_an_infinite_score_of_a_row_is_the_limit_here_too(name):
     value = torch.func.vmap(lambda z, y: layer(z[None], y[None])[0])(z, y)
     torch.testing.assert_close(value, expected.detach(), rtol=1e-5, atol=1e-7)
     found = torch.func.grad(lambda z: layer(z, y).sum())(z)
+    if name == "softmax+binary_cross_entropy":  # beside a wrong class that is sure, δ shares out what here is 0 of 0
+        found, slope = found[[0, 2, 3]], slope[[0, 2, 3]]
     torch.testing.assert_close(found, slope, rtol=1e-5, atol=1e-7)
     torch.testing.assert_close(torch.func.vmap(lambda z: layer.predict(z[None])[0])(z), layer.predict(z))

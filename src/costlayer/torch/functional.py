@@ -242,7 +242,8 @@ def multilabel_soft_margin_loss(
         reduction not in _REDUCTIONS
         or not _plain(input, target)
         or input.ndim == 0
-        or (input.shape, input.dtype) != (target.shape, target.dtype)
+        or input.shape != target.shape
+        or not target.is_floating_point()
         or (weight is not None and weight.shape not in (input.shape, input.shape[-1:]))
     ):
         return F.multilabel_soft_margin_loss(input, target, weight=weight, reduction=reduction)

@@ -277,7 +277,7 @@ def predict(formulas: SimpleNamespace, pair: Pair, z: Tensor) -> Tensor:
         return torch.stack([activated(SimpleNamespace(activation=of), score, ()) for of, score in found], axis)
     if pair.row:
         axis = min(1, z.ndim - 1)
-        return rows.predict(pair, z, axis) if pair.written else torch.softmax(z, axis)
+        return rows.predict(pair, z, axis) if pair.written else torch.softmax(_limit(z, axis), axis)
     return activated(formulas, z, pair.activation_values)
 
 
