@@ -110,7 +110,7 @@ class DistillationLoss(nn.Module):
         return torch.where(count == 0, 0.0, total / torch.where(count == 0, 1.0, count))
 
     def _check(
-        self, student: Tensor, teacher: Tensor, y: Tensor | None, weight: Tensor | None, shape: torch.Size
+        self, student: Tensor, teacher: Tensor, y: Tensor | None, weight: Tensor | None, shape: tuple[int, ...]
     ) -> None:
         if not isinstance(teacher, Tensor) or not teacher.is_floating_point():
             given = f"{teacher.dtype}" if isinstance(teacher, Tensor) else type(teacher).__name__
