@@ -258,3 +258,32 @@ def test_weights_in_a_compiled_graph():
         mine, truth = (torch.autograd.grad(each, scores)[0] for each in (found, right))
         torch.testing.assert_close(mine, truth, msg=name)
     torch._dynamo.reset()
+
+
+def test_two_values_of_one_option_in_compiled_graphs():
+    """Of a number that changes torch makes a variable of the graph."""
+    torch._dynamo.reset()
+    z, y = torch.randn(4, 3), torch.tensor([0, 2, 1, 1])
+    for ours, torchs, goal, several in (
+        (ct.CrossEntropyLoss, nn.CrossEntropyLoss, y, [{}, {"label_smoothing": 0.1}, {"label_smoothing": 0.3}]),
+        (ct.CrossEntropyLoss, nn.CrossEntropyLoss, y, [{"ignore_index": 1}, {"ignore_index": 2}]),
+        (ct.HuberLoss, nn.HuberLoss, torch.zeros(4, 3), [{}, {"delta": 2.0}, {"delta": 0.5}]),
+        (ct.SmoothL1Loss, nn.SmoothL1Loss, torch.zeros(4, 3), [{"beta": 0.5}, {"beta": 1.0}, {"beta": 3.0}]),
+    ):
+        for options in several:
+            scores = z.clone().requires_grad_()
+            found = torch.compile(ours(**options), fullgraph=True, backend="aot_eager")(scores, goal)
+            right = torchs(**options)(scores, goal)
+            torch.testing.assert_close(found, right)
+            mine, truth = (torch.autograd.grad(each, scores)[0] for each in (found, right))
+            torch.testing.assert_close(mine, truth)
+    torch._dynamo.reset()
+
+
+def test_an_option_that_is_none_is_refused_in_compiled_graphs_too():
+    torch._dynamo.reset()
+    z, y = torch.randn(4, 3), torch.tensor([0, 2, 1, 1])
+    for loss, goal in ((ct.HuberLoss(delta=-1.0), torch.zeros(4, 3)), (ct.CrossEntropyLoss(label_smoothing=2.0), y)):
+        with pytest.raises(Exception, match=r"delta|label_smoothing"):
+            torch.compile(loss, fullgraph=True, backend="aot_eager")(z, goal)
+    torch._dynamo.reset()

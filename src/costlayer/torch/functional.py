@@ -27,6 +27,7 @@ from torch.nn.functional import (
     nll_loss,
 )
 
+from costlayer.costs import COSTS
 from costlayer.errors import CostLayerError
 from costlayer.torch.layer import CostLayer, _transformed
 
@@ -175,7 +176,7 @@ def cross_entropy(
 
     if not _plain(input, target) or target.dtype not in (torch.int64, input.dtype) or reduction not in _REDUCTIONS:
         return torchs()
-    if target.is_floating_point() and ignore_index >= 0:
+    if (target.is_floating_point() and ignore_index >= 0) or not 0.0 <= label_smoothing < 1.0:
         return torchs()
     if weight is not None and (weight.dtype != input.dtype or weight.requires_grad):
         return torchs()
@@ -320,6 +321,9 @@ def _pointwise(
         return torchs()
     if pos_weight is not None and pos_weight.requires_grad:
         return torchs()
+    domains = {name: parameter.domain for name, parameter in COSTS[pair.partition("+")[2]].parameters.items()}
+    if not all(value in domains[name] for name, value in parameters.items()):
+        return torchs()
     if weight is not None and by_weight and reduction == "mean":
         reduction = "weighted_mean"
     return _by_layer(pair, input, target, torchs, reduction, weight, parameters, pos_weight=pos_weight)
@@ -337,11 +341,15 @@ def _by_layer(
     pos_weight: Tensor | None = None,
 ) -> Tensor:
     try:
-        layer = _layer(pair, reduction, options)
+        # a compiler cannot make modules, and may take numbers for variables of its graph
+        compiling = torch.compiler.is_compiling()
+        layer = _layer(pair, reduction, {} if compiling else options)
         if layer is None:
             return torchs()
-        if torch.compiler.is_compiling():  # which cannot make modules
-            found = layer._by_operations(input, target, weight, class_weight=class_weight, pos_weight=pos_weight)
+        if compiling:
+            found = layer._by_operations(
+                input, target, weight, class_weight=class_weight, pos_weight=pos_weight, **options
+            )
         else:
             if class_weight is not None or pos_weight is not None:
                 layer = layer._with(class_weight=class_weight, pos_weight=pos_weight)

@@ -168,6 +168,9 @@ class CostLayer(nn.Module):
         class_weight: Tensor | None = None,
         pos_weight: Tensor | None = None,
         reduction: str | None = None,
+        ignore_index: int | None = None,
+        label_smoothing: float | None = None,
+        **parameters: float,
     ) -> Tensor:
         """The same by torch's operations, where the engine does not reach: on other devices, in compiled graphs, and
         under the transforms of torch.func.
@@ -179,28 +182,31 @@ class CostLayer(nn.Module):
         class_weight = self.class_weight if class_weight is None else class_weight
         pos_weight = self.pos_weight if pos_weight is None else pos_weight
         reduction = self.reduction if reduction is None else reduction
+        ignore_index = self.ignore_index if ignore_index is None else ignore_index
+        smooth = self.label_smoothing if label_smoothing is None else label_smoothing
+        values = tuple({**pair.parameters, **parameters}.values())
         _refuse_gradient(y, "y")
         _refuse_gradient(weight, "weight")
-        for name, given in (("class_weight", class_weight is not None), ("label_smoothing", self.label_smoothing)):
+        for name, given in (("class_weight", class_weight is not None), ("label_smoothing", smooth)):
             if given and not pair.row and pair.target != UNIT:
                 raise front.no_classes(pair, name)
         z = z.float() if z.dtype in _HALVES else z
-        axis, labelled, shape = self._kind(z, y)
-        self._check_options(z, axis, labelled, shape, weight, class_weight)
-        present, counted = self._counted(z, y, labelled, class_weight)
+        axis, labelled, shape = self._kind(z, y, smooth)
+        self._check_options(z, axis, labelled, shape, weight, class_weight, ignore_index)
+        present, counted = self._counted(z, y, labelled, class_weight, ignore_index)
         own = None
         if weight is not None:
             own = weight.to(z).reshape(weight.shape + (1,) * (len(shape) - weight.ndim)).expand(shape)
         kept = present if own is None else present & (own != 0)
-        labels_alone = self.label_smoothing == 0.0 or pair.cost.name != "cross_entropy"
+        labels_alone = smooth == 0.0 or pair.cost.name != "cross_entropy"
         kept = kept & (counted != 0) if counted is not None and labels_alone else kept
-        if self.ignore_index is not None or own is not None:
+        if ignore_index is not None or own is not None:
             of_targets = kept if y.shape == shape else kept.unsqueeze(axis)  # type: ignore
             allowed = 0 if pair.row else next(each for each in (0, 1, 0.5) if each in pair.target)
             y = torch.where(of_targets, y, allowed)
         if pair.target.ends_only:
             y = torch.where(y == 0, -1, y)
-        y, smooth = y if labelled else y.to(z.dtype), self.label_smoothing
+        y = y if labelled else y.to(z.dtype)
         by_term = pair.row and counted is not None and pair.cost.name == "cross_entropy" and (smooth or not labelled)
         if smooth:
             if labelled:
@@ -218,7 +224,7 @@ class CostLayer(nn.Module):
             kept, factor = kept & (parts != 0), parts if factor is None else factor * parts
         scores = torch.where(kept if axis is None else kept.unsqueeze(axis), z, 0.0)  # nothing of what is left out
         scores = self._altered(scores, axis)
-        values = operations.cost(self._formulas, pair, scores, y, axis)
+        values = operations.cost(self._formulas, pair, scores, y, axis, values)
         values = values if factor is None else values * factor
         if self.z_loss and axis is not None:
             beside = self.z_loss * torch.logsumexp(scores, axis).square()
@@ -255,11 +261,11 @@ class CostLayer(nn.Module):
             z = z + self.logit_adjustment.to(z).reshape(-1, *(1,) * (z.ndim - axis - 1))
         return z
 
-    def _kind(self, z: Tensor, y: Tensor) -> tuple[int | None, bool, torch.Size]:
+    def _kind(self, z: Tensor, y: Tensor, smooth: float) -> tuple[int | None, bool, torch.Size]:
         """The axis of the classes or of two scores, whether targets are class indices, and the examples' shape."""
         axis = front.score_axis(self.pair, z) if self.pair.two else min(1, z.ndim - 1) if self.pair.row else None
         labelled = self.pair.row and not y.is_floating_point()
-        front.check_labels(self.pair, not labelled, self.label_smoothing)
+        front.check_labels(self.pair, not labelled, smooth)
         shape = z.shape if axis is None else z.shape[:axis] + z.shape[axis + 1 :]
         expected = shape if labelled or self.pair.two else z.shape
         if y.shape != expected:
@@ -275,6 +281,7 @@ class CostLayer(nn.Module):
         shape: torch.Size,
         weight: Tensor | None,
         class_weight: Tensor | None,
+        ignore_index: int | None,
     ) -> None:
         """Refuse what the engine refuses, as far as shapes tell."""
         if weight is not None and weight.shape != shape[: weight.ndim]:
@@ -288,21 +295,19 @@ class CostLayer(nn.Module):
         if self.pair.row and not labelled:
             by_term = self.pair.cost.name == "cross_entropy"
             for name, given in (
-                ("ignore_index", self.ignore_index is not None),
+                ("ignore_index", ignore_index is not None),
                 ("class_weight", class_weight is not None and not by_term),
             ):
                 if given:
                     raise InvalidValue(name, f"one for {self.pair} with probability targets", "class indices")
 
     def _counted(
-        self, z: Tensor, y: Tensor, labelled: bool, class_weight: Tensor | None
+        self, z: Tensor, y: Tensor, labelled: bool, class_weight: Tensor | None, ignore_index: int | None
     ) -> tuple[Tensor, Tensor | None]:
         """Which examples are not ignored, and how often each counts by its class; None if once."""
         shape = y.shape if labelled or not self.pair.row else z[:, 0].shape if z.ndim > 1 else z.shape[:0]
-        if self.ignore_index is None:
-            present = torch.ones(shape, dtype=torch.bool, device=z.device)
-        else:
-            present = y != self.ignore_index
+        whole = torch.ones(shape, dtype=torch.bool, device=z.device)
+        present = whole if ignore_index is None else y != ignore_index
         if class_weight is None:
             return present, None
         by_class = class_weight.to(z)
@@ -343,8 +348,8 @@ class CostLayer(nn.Module):
             total = self._with(reduction="sum")(z, y, weight)
         z, y = _dense(z).detach(), torch.as_tensor(y, device=z.device)
         kind = torch.float32 if z.dtype in _HALVES else z.dtype
-        _, labelled, shape = self._kind(z, y)
-        present, counted = self._counted(z.to(kind), y, labelled, self.class_weight)
+        _, labelled, shape = self._kind(z, y, self.label_smoothing)
+        present, counted = self._counted(z.to(kind), y, labelled, self.class_weight, self.ignore_index)
         own = None if weight is None else weight.to(kind).reshape(weight.shape + (1,) * (len(shape) - weight.ndim))
         own = None if own is None else own.expand(shape)
         return total, self._denominator(present, counted, own, torch.empty(shape, dtype=kind, device=z.device))

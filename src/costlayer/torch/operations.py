@@ -87,13 +87,20 @@ class _Form:
         self.pair: Any = pair  # None for an activation by itself
 
 
-def cost(formulas: SimpleNamespace, pair: Pair, z: Tensor, y: Tensor, axis: int | None) -> Tensor:
+def cost(
+    formulas: SimpleNamespace,
+    pair: Pair,
+    z: Tensor,
+    y: Tensor,
+    axis: int | None,
+    values: tuple[float, ...] | None = None,
+) -> Tensor:
     """The cost of each example: scores and targets of one shape or, with the classes along `axis`, class indices; or
-    with two scores along `axis`, one target for both.
+    with two scores along `axis`, one target for both. `values` are parameters in place of the pair's own.
 
     Differentiable by the scores, twice; a third derivative is refused.
     """
-    form = _Form(formulas, pair, pair.values, axis)
+    form = _Form(formulas, pair, pair.values if values is None else values, axis)
     if torch.compiler.is_compiling():
         with torch.no_grad():
             value, delta = _evaluate(z, y, form)
