@@ -27,7 +27,6 @@ from torch.nn.functional import (
     nll_loss,
 )
 
-from costlayer.costs import COSTS
 from costlayer.errors import CostLayerError
 from costlayer.torch.layer import CostLayer, _transformed
 
@@ -321,9 +320,6 @@ def _pointwise(
         return torchs()
     if pos_weight is not None and pos_weight.requires_grad:
         return torchs()
-    domains = {name: parameter.domain for name, parameter in COSTS[pair.partition("+")[2]].parameters.items()}
-    if not all(value in domains[name] for name, value in parameters.items()):
-        return torchs()
     if weight is not None and by_weight and reduction == "mean":
         reduction = "weighted_mean"
     return _by_layer(pair, input, target, torchs, reduction, weight, parameters, pos_weight=pos_weight)
@@ -347,6 +343,9 @@ def _by_layer(
         if layer is None:
             return torchs()
         if compiling:
+            known = layer.pair.cost.parameters
+            if any(name in known and value not in known[name].domain for name, value in options.items()):
+                return torchs()
             found = layer._by_operations(
                 input, target, weight, class_weight=class_weight, pos_weight=pos_weight, **options
             )
