@@ -101,6 +101,8 @@ def evaluate(
     curvature: bool = False,
     threads: int | None = None,
     half: str | None = None,
+    apart: bool = False,
+    into: NDArray | None = None,
     **options: Unpack[Options],
 ) -> Evaluation:
     """Everything that the fronts offer, in one place; the module's docstring says what each argument does.
@@ -108,6 +110,10 @@ def evaluate(
     `empty` says what the mean of no examples is: an "error", "zero", or "nan". `half`: the scores are the bits of
     "bfloat16" or "float16", as uint16, and so is δ; for pairs with a margin and class indices alone, and without the
     options, which are those on the scores of classes: `temperature`, `softcap`, `logit_adjustment` and `z_loss`.
+
+    For a part of a batch: `apart` leaves the division to whoever adds up the parts. Value and δ are then those of the
+    sum, and the denominator is what `reduction` would divide it by. `into` is where δ is written: a C-ordered array
+    like z or, where `in_place` says so, z itself.
     """
     check_options(reduction, empty, label_smoothing, ignore_index)
     altered = alteration(pair, **options)
@@ -122,6 +128,10 @@ def evaluate(
         divisor = problem.count()
     elif reduction == "weighted_mean":
         divisor = problem.total_weight()
+    if apart:
+        divisor, denominator = 1.0, divisor
+    else:
+        denominator = divisor
     if divisor == 0.0 and empty == "error":
         raise InvalidValue(
             "y",
@@ -134,7 +144,9 @@ def evaluate(
     scale = real.type(1.0 / divisor if divisor else 0.0)
     outputs = {
         "value": np.empty(problem.examples, real) if reduction == "none" else None,
-        "delta": np.empty(problem.z.shape, z.dtype) if delta else None,
+        "delta": (np.empty(problem.z.shape, z.dtype) if into is None else into.reshape(problem.z.shape))
+        if delta
+        else None,
         "curvature": np.empty(problem.z.shape, real) if curvature else None,
     }
     if altered is not None and isinstance(problem, _RowProblem):  # softmax pairs have rows
@@ -152,7 +164,13 @@ def evaluate(
     slope, curve = (
         None if (found := outputs[name]) is None else problem.restore(found) for name in ("delta", "curvature")
     )
-    return Evaluation(result, slope, curve, divisor)
+    return Evaluation(result, slope, curve, denominator)
+
+
+def in_place(pair: Pair, labelled: bool, label_smoothing: float, altered: bool) -> bool:
+    """Whether the loop has read all of a row's scores before it writes the row's δ, so that one may replace the other:
+    costs that go by the margin of a class."""
+    return bool(pair.closed and pair.closed.margin) and labelled and not label_smoothing and not altered
 
 
 class _Problem(ABC):

@@ -10,6 +10,7 @@ except ImportError as error:
 from costlayer.torch import functional as functional
 from costlayer.torch.distillation import DistillationLoss
 from costlayer.torch.layer import CostLayer
+from costlayer.torch.linear import LinearCostLayer, contrastive_cost, linear_cost, siglip_cost
 from costlayer.torch.losses import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -19,6 +20,7 @@ from costlayer.torch.losses import (
     HuberLoss,
     KLDivLoss,
     L1Loss,
+    LinearCrossEntropyLoss,
     MSELoss,
     MultiLabelMarginLoss,
     MultiLabelSoftMarginLoss,
@@ -41,6 +43,8 @@ __all__ = [
     "HuberLoss",
     "KLDivLoss",
     "L1Loss",
+    "LinearCostLayer",
+    "LinearCrossEntropyLoss",
     "MSELoss",
     "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
@@ -50,5 +54,8 @@ __all__ = [
     "PoissonNLLLoss",
     "SmoothL1Loss",
     "SoftMarginLoss",
+    "contrastive_cost",
     "functional",
+    "linear_cost",
+    "siglip_cost",
 ]

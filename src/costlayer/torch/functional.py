@@ -7,6 +7,7 @@ gradients by targets) torch's own function answers, with its own errors. docs/to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -27,8 +28,9 @@ from torch.nn.functional import (
     nll_loss,
 )
 
-from costlayer.errors import CostLayerError
+from costlayer.errors import CostLayerError, InvalidValue
 from costlayer.torch.layer import CostLayer, _transformed
+from costlayer.torch.linear import linear_cost
 
 __all__ = [
     "binary_cross_entropy",
@@ -39,6 +41,7 @@ __all__ = [
     "huber_loss",
     "kl_div",
     "l1_loss",
+    "linear_cross_entropy",
     "mse_loss",
     "multi_margin_loss",
     "multilabel_margin_loss",
@@ -182,6 +185,103 @@ def cross_entropy(
     ignored = ignore_index if target.dtype is torch.int64 else None
     options = {"ignore_index": ignored, "label_smoothing": label_smoothing}
     return _by_layer("softmax+cross_entropy", input, target, torchs, reduction, None, options, class_weight=weight)
+
+
+def linear_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    options: Any = None,
+) -> Tensor:
+    """`torch.nn.functional.linear_cross_entropy`, of torch 2.13, by softmax+cross_entropy and `linear_cost`: the scores
+    are never held, whatever `options` says; their `batch_chunk_size` is how many rows there are at a time.
+
+    >>> linear_cross_entropy(torch.zeros(2, 3), torch.zeros(4, 3), torch.tensor([0, 3]))
+    tensor(1.3863)
+    """
+
+    def torchs() -> Tensor:
+        return F.linear_cross_entropy(  # type: ignore — from torch 2.13 on
+            input,
+            linear_weight,
+            target,
+            linear_bias=linear_bias,
+            weight=weight,
+            reduction=reduction,
+            ignore_index=ignore_index,
+            label_smoothing=label_smoothing,
+            options=options,
+        )
+
+    given = [each for each in (input, linear_weight, linear_bias) if each is not None]
+    soft = isinstance(target, Tensor) and target.is_floating_point()
+    if (
+        not all(_plain(each, target) and each.dtype is input.dtype for each in given)
+        or reduction not in _REDUCTIONS
+        or target.dtype not in (torch.int64, input.dtype)
+        or (soft and ignore_index is not None)
+        or not 0.0 <= label_smoothing < 1.0
+        or (weight is not None and (weight.dtype != input.dtype or weight.requires_grad))
+        or linear_weight.ndim < 2
+        or not 1 <= input.ndim <= min(2, linear_weight.ndim)
+        or (linear_bias is not None and linear_bias.shape != linear_weight.shape[:-1])
+    ):
+        return torchs()
+    ignored = None if soft else -100 if ignore_index is None else ignore_index
+    found = {"ignore_index": ignored, "label_smoothing": label_smoothing}
+    layer = _layer(
+        "softmax+cross_entropy", "sum" if reduction == "mean" and linear_weight.ndim > 2 else reduction, found
+    )
+    if layer is None:
+        return torchs()
+    layer = layer._with(class_weight=weight)
+    rows = getattr(options, "batch_chunk_size", None)
+    try:
+        if linear_weight.ndim == 2:
+            loss = linear_cost(input, linear_weight, target, layer, linear_bias, rows=rows)
+        else:
+            loss = _linear_at_places(input, linear_weight, target, layer, linear_bias, rows, reduction)
+    except (CostLayerError, TypeError, ValueError):
+        return torchs()
+    return loss if torch.is_autocast_enabled(input.device.type) else loss.to(input.dtype)
+
+
+def _linear_at_places(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    layer: CostLayer,
+    linear_bias: Tensor | None,
+    rows: int | None,
+    reduction: str,
+) -> Tensor:
+    """The same where each example has a class at several places, and each place weights of its own."""
+    classes, *places, width = linear_weight.shape
+    shape = (len(input), *places)
+    soft = target.is_floating_point()
+    if target.shape != ((shape[0], classes, *places) if soft else shape):
+        raise InvalidValue("target", f"shape {tuple(target.shape)}", f"{shape}")
+    weights = linear_weight.reshape(classes, -1, width).unbind(1)
+    biases = [None] * len(weights) if linear_bias is None else linear_bias.reshape(classes, -1).unbind(1)
+    targets = target.reshape(*target.shape[: 1 + soft], -1).unbind(-1)
+    parts = [
+        linear_cost(input, w, y.contiguous(), layer, b, rows=rows)
+        for w, y, b in zip(weights, targets, biases, strict=True)
+    ]
+    if reduction == "none":
+        return torch.stack(parts, -1).reshape(shape)
+    total = torch.stack(parts).sum()
+    if reduction == "sum":
+        return total
+    kept = target[target != layer.ignore_index]
+    by_class = layer.class_weight
+    return total / (math.prod(shape) if soft else kept.numel() if by_class is None else by_class[kept].sum())
 
 
 def poisson_nll_loss(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import ctypes
+import math
 import sys
 import warnings
 import weakref
@@ -359,16 +360,15 @@ class CostLayer(nn.Module):
         *,
         class_weight: Tensor | None = None,
         pos_weight: Tensor | None = None,
+        logit_adjustment: Tensor | None = None,
         reduction: str | None = None,
     ) -> CostLayer:
         """A layer like this one, but for the options given."""
         other = copy.copy(self)
         other._buffers = dict(self._buffers)
         other._plans = self._plans
-        if class_weight is not None:
-            other.class_weight = class_weight
-        if pos_weight is not None:
-            other.pos_weight = pos_weight
+        given = {"class_weight": class_weight, "pos_weight": pos_weight, "logit_adjustment": logit_adjustment}
+        other._buffers |= {name: each for name, each in given.items() if each is not None}
         other.reduction = self.reduction if reduction is None else reduction
         return other
 
@@ -446,15 +446,13 @@ class CostLayer(nn.Module):
         Not where a mean of float16 is asked for: divided by the examples, much of its gradient would be too small for
         the type, and the scale that mixed precision brings from above would come too late.
         """
-        closed = self.pair.closed
+        return (z.dtype is torch.bfloat16 or self.reduction in ("none", "sum")) and self._in_place(y)
+
+    def _in_place(self, y: Any) -> bool:
+        """Whether the engine's loop takes scores of any type, and may write δ over them."""
         labelled = isinstance(y, Tensor) and not y.is_floating_point()
-        return (
-            bool(closed and closed.margin)
-            and labelled
-            and not self.label_smoothing
-            and alteration(self.pair, **self._options()) is None
-            and (z.dtype is torch.bfloat16 or self.reduction in ("none", "sum"))
-        )
+        altered = alteration(self.pair, **self._options()) is not None
+        return front.in_place(self.pair, labelled, self.label_smoothing, altered)
 
     def predict(self, z: Tensor) -> Tensor:
         """The predictions `φ(z)`, in the shape of `z`; their gradient is known to autograd.
@@ -560,12 +558,16 @@ class CostLayer(nn.Module):
         shown += [f"empty={self.empty!r}"] if self.empty != "zero" else []
         return ", ".join(shown)
 
-    def evaluate(self, z: Tensor, y: Tensor, weight: Tensor | None, delta: bool) -> front.Evaluation:
-        """The value and, if asked for, δ, as NumPy arrays; δ of halves as their bits."""
+    def evaluate(
+        self, z: Tensor, y: Tensor, weight: Tensor | None, delta: bool, *, apart: bool = False, in_place: bool = False
+    ) -> front.Evaluation:
+        """The value and, if asked for, δ, as NumPy arrays; δ of halves as their bits. `apart` as in
+        `costlayer.evaluate`; `in_place`: δ replaces the scores."""
         half = _STORAGE[z.dtype] if z.dtype in _HALVES and self._takes_halves(z, y) else None
+        scores = _array(z, "z") if half is None else z.detach().resolve_neg().view(torch.uint16).numpy()
         return front.evaluate(
             self.pair,
-            _array(z, "z") if half is None else z.detach().resolve_neg().view(torch.uint16).numpy(),
+            scores,
             _array(y, "y"),
             None if weight is None else _array(weight, "weight"),
             reduction=self.reduction,
@@ -577,6 +579,8 @@ class CostLayer(nn.Module):
             delta=delta,
             threads=torch.get_num_threads(),
             half=half,
+            apart=apart,
+            into=scores if in_place else None,
             **self._options(),
         )
 
@@ -720,31 +724,49 @@ def _flat(tensor: Tensor) -> np.ndarray:
 
 
 def _empty_like(z: Tensor) -> Tensor:
-    """A new tensor for a gradient: a large one in the memory of the last one that nobody holds any more, as filling new
-    pages takes as long as the arithmetic, or else in huge pages where the system has them."""
-    size = z.nbytes
+    """A new tensor for a gradient."""
+    return _empty(z.shape, z.dtype)
+
+
+def _empty(shape: torch.Size, dtype: torch.dtype) -> Tensor:
+    """A new tensor: a large one in the memory of one that nobody holds any more, as filling new pages takes as long as
+    the arithmetic, or else in huge pages where the system has them."""
+    count = math.prod(shape)
+    size = count * dtype.itemsize
     if size < _HUGE:
-        return torch.empty_like(z, memory_format=torch.contiguous_format)
-    try:
-        memory = _free.pop()  # taken out, so that two threads cannot both have it
-    except IndexError:
-        memory = None
-    if memory is None or not size <= memory.nbytes <= 2 * size:
+        return torch.empty(shape, dtype=dtype)
+    memory = _taken(size)
+    if memory is None:
         memory = np.empty(size + _PAGE, np.uint8)
         memory = memory[-memory.ctypes.data % _PAGE :][:size]
         if _advise is not None:
             _advise(memory.ctypes.data, size // _PAGE * _PAGE, 14)  # MADV_HUGEPAGE
     loan = memoryview(memory)  # type: ignore — which the tensor's storage holds as long as anyone holds that
     weakref.finalize(loan, _return, memory).atexit = False
-    return torch.frombuffer(loan, dtype=z.dtype, count=z.numel()).view(z.shape)
+    return torch.frombuffer(loan, dtype=dtype, count=count).view(shape)
+
+
+def _taken(size: int) -> np.ndarray | None:
+    """Free memory of about this size; out of the list, so that two threads cannot both have it."""
+    for _ in range(_KEPT):
+        try:
+            memory = _free.pop(0)
+        except IndexError:
+            return None
+        if size <= memory.nbytes <= 2 * size:
+            return memory
+        _free.append(memory)
+    return None
 
 
 def _return(memory: np.ndarray) -> None:
     """Keep the memory of a gradient for the next one."""
-    _free[:] = [memory]
+    _free.append(memory)
+    del _free[:-_KEPT]
 
 
-_free: list[np.ndarray] = []  # one at most
+_free: list[np.ndarray] = []
+_KEPT = 2  # at most: of a layer that is computed with its linear map, the gradients by both
 _HUGE, _PAGE = 1 << 18, 1 << 12  # bytes: what the system would give and take back at every step
 
 

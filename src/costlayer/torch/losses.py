@@ -7,6 +7,8 @@ CrossEntropyLoss()
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from costlayer.torch import functional
@@ -60,6 +62,28 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
             ignore_index=self.ignore_index,
             reduction=self.reduction,
             label_smoothing=self.label_smoothing,
+        )
+
+
+_Linear: Any = getattr(nn, "LinearCrossEntropyLoss", nn.Module)  # older versions of torch have none
+
+
+class LinearCrossEntropyLoss(_Linear):
+    """torch.nn.LinearCrossEntropyLoss (torch 2.13 and newer) by softmax+cross_entropy, with its last linear map inside:
+    the scores are never held, whatever `options` says."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        linear, shape = self.linear, (self.num_classes, *self.out_features)
+        return functional.linear_cross_entropy(
+            input,
+            linear.weight.reshape(*shape, linear.in_features),
+            target,
+            linear_bias=None if linear.bias is None else linear.bias.reshape(shape),
+            weight=self.weight,
+            reduction=self.reduction,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+            options=self.options,
         )
 
 
