@@ -1,11 +1,13 @@
 """Weights, ignored targets, smoothing and reductions together, against torch in every combination."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from costlayer.catalogue import build
+from costlayer.engines import cpu
 from costlayer.errors import InvalidType, InvalidValue
 from costlayer.evaluate import evaluate
 
@@ -287,3 +289,108 @@ def test_an_ignored_number_of_a_pointwise_pair(name):
     assert found.denominator == 1.0
     assert found.delta[1] == 0.0
     assert np.isfinite(found.value)
+
+
+# A part of the examples at a time
+
+
+YES_OR_NO = {"class_weight": [0.5, 2.0], "label_smoothing": 0.1, "pos_weight": 3.0, "ignore_index": 1}
+CLASSES = {"class_weight": [0.5, 1.0, 2.0], "label_smoothing": 0.1, "ignore_index": 1}
+OPTIONS = [
+    *(("sigmoid+cross_entropy", given) for given in ({}, *({k: v} for k, v in YES_OR_NO.items()), YES_OR_NO)),
+    *(("softmax+cross_entropy", given) for given in ({}, *({k: v} for k, v in CLASSES.items()), CLASSES)),
+    ("softmax+cross_entropy", {"temperature": 2.0, **CLASSES}),
+    ("softmax+mse", {"class_weight": [0.5, 1.0, 2.0]}),
+    ("identity+hinge", {"ignore_index": -1}),
+    ("identity_softplus+gaussian", {"ignore_index": 1}),
+    ("sparsemax+fenchel_young", CLASSES),
+    ("conditional+corn", {"ignore_index": 1}),
+]
+
+
+def some(pair, shape, random):
+    """Scores of examples of a shape, and targets: 0, 1 and 2, or classes."""
+    width = 3 - pair.activation.thresholds if pair.row else 2
+    z = random.normal(size=(shape[0], width, *shape[1:]) if pair.row or pair.two else shape)
+    return z, random.integers(3 if pair.row else 2, size=shape)
+
+
+@pytest.mark.parametrize("weighted", ["not at all", "each", "by the first axis", "all alike"])
+@pytest.mark.parametrize(("name", "options"), OPTIONS, ids=str)
+def test_parts_give_what_all_at_once_give(name, options, weighted, monkeypatch):
+    pair, random = build(name, {}), np.random.default_rng(5)
+    z, y = some(pair, (7, 5), random)
+    weight = {"each": random.integers(3, size=(7, 5)), "by the first axis": np.arange(7) % 3, "all alike": 1.5}
+    given = {"weight": weight.get(weighted), "curvature": True, **options}
+    for reduction in ("none", "mean", "weighted_mean"):
+        whole = evaluate(pair, z, y, reduction=reduction, **given)
+        with monkeypatch.context() as patch:
+            patch.setattr(cpu, "BLOCK", 4)
+            parts = evaluate(pair, z, y, reduction=reduction, **given)
+        assert whole.denominator == pytest.approx(parts.denominator, rel=1e-15)
+        for what in ("value", "delta", "curvature"):
+            if (truth := getattr(whole, what)) is not None:
+                np.testing.assert_allclose(getattr(parts, what), truth, rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("pos_weight", [2.0, [1.0, 2.0, 3.0], [[1.0], [2.0]], np.arange(24.0).reshape(4, 2, 3)])
+def test_pos_weights_of_any_axes_in_parts(pos_weight, monkeypatch):
+    random = np.random.default_rng(6)
+    z, y = random.normal(size=(4, 2, 3)), random.integers(2, size=(4, 2, 3))
+    monkeypatch.setattr(cpu, "BLOCK", 5)
+    found = evaluate(BCE, z, y, pos_weight=pos_weight, reduction="none").value
+    plain = evaluate(BCE, z, y, reduction="none").value
+    np.testing.assert_allclose(found, plain * np.where(y == 1, np.broadcast_to(pos_weight, z.shape), 1.0), rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "name", ["sigmoid+cross_entropy", "softmax+cross_entropy", "softmax+mse", "sparsemax+fenchel_young"]
+)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_first_wrong_target_is_named_whichever_part_it_is_in(name, weighted, monkeypatch):
+    pair, random = build(name, {}), np.random.default_rng(5)
+    z, y = some(pair, (7, 5), random)
+    y[4, 2], y[5, 1] = 9, 8
+    weight = np.ones((7, 5)) if weighted else None
+    monkeypatch.setattr(cpu, "BLOCK", 4)
+    for options in ({}, {"class_weight": np.zeros(3 if pair.row else 2), "reduction": "sum"}):
+        with pytest.raises(InvalidValue, match=r"^y\[4, 2\]: got (class )?9"):
+            evaluate(pair, z, y, weight, **options)
+    if pair.row:
+        shares = np.full(z.shape, 1 / 3)
+        shares[4, :, 2] = shares[5, :, 1] = 0.9
+        with pytest.raises(InvalidValue, match=r"^y\[4, 2\]: got probabilities that add up to 2.7"):
+            evaluate(pair, z, shares, weight)
+
+
+def taken(pair, z, y, weight=None, **options):
+    """Bytes at the peak of a call, beside what it returns."""
+    evaluate(pair, z[:2], y[:2], None if weight is None else weight[:2], **options)  # is compiled
+    tracemalloc.start()
+    try:
+        found = evaluate(pair, z, y, weight, threads=1, **options)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    return peak - sum(np.size(array) * z.itemsize for array in (found.value, found.delta) if array is not None)
+
+
+@pytest.mark.parametrize("weighted", [None, np.bool_, np.float64])
+@pytest.mark.parametrize(("name", "options"), OPTIONS, ids=str)
+def test_options_take_a_few_mebibytes_however_many_examples(name, options, weighted):
+    """A number for each score would take 16 MiB, for each row 5.3."""
+    pair, width = build(name, {}), 1
+    if pair.row or pair.two:
+        width = 3 - pair.activation.thresholds if pair.row else 2
+    z = np.zeros((1 << 22) // width * width, np.float32)
+    z = z if width == 1 else z.reshape(-1, width)
+    y = np.zeros(len(z), np.int32)
+    weight = None if weighted is None else np.ones(len(z), weighted)
+    for asked in ({}, {"delta": False}, {"delta": False, "reduction": "none"}):
+        assert taken(pair, z, y, weight, **asked, **options) < 5 << 20
+
+
+def test_probabilities_take_a_few_mebibytes():
+    y = np.full((1 << 20, 4), 0.25)
+    for options in ({}, {"label_smoothing": 0.1, "class_weight": np.ones(4)}):
+        assert taken(CE, y.astype(np.float32), y, np.ones(len(y)), **options) < 5 << 20

@@ -6,7 +6,7 @@ from mpmath import mp
 
 import costlayer as cl
 import truth
-from costlayer import evaluate as front
+from costlayer.engines import cpu
 from costlayer.errors import InvalidValue
 from costlayer.evaluate import evaluate
 
@@ -105,7 +105,7 @@ def test_parts_weights_and_shapes(reduction, options, monkeypatch):
     weight, by_class = random.uniform(size=(7, 3)), np.array([1.0, 0.5, 2.0, 0.0])
     given = {"reduction": reduction, "class_weight": by_class, "ignore_index": 1, "curvature": True, **options}
     whole = evaluate(CE, z, y, weight, **given)
-    monkeypatch.setattr(front, "PART", 8)
+    monkeypatch.setattr(cpu, "BLOCK", 8)
     parts = evaluate(CE, z, y, weight, **given)
     each = evaluate(CE, z, y, reduction="none", curvature=True, **options)
     scale = np.where(y == 1, 0.0, weight * by_class[y])
@@ -203,6 +203,6 @@ def test_the_constant_scores_are_those_before_the_alteration():
 
 
 def test_a_wrong_target_is_named_in_whatever_part_it_is(monkeypatch):
-    monkeypatch.setattr(front, "PART", 6)
+    monkeypatch.setattr(cpu, "BLOCK", 6)
     with pytest.raises(InvalidValue, match=r"^y\[4\]: got class 3"):
         cl.value(CE, np.zeros((5, 3)), np.array([0, 1, 2, 0, 3]), temperature=2.0)

@@ -31,16 +31,19 @@ Weights, ignored targets, smoothing and reduction mean, in the order in which th
    weights of those), "weighted_mean" divides it by the sum of all weights. δ is the gradient of what is returned, and
    for "none" of the sum.
 
-A plain mean or sum takes no memory but that of δ. Weights, class weights and ignored targets need a number per example,
-which for pointwise pairs is as much as the scores; smoothing and `pos_weight` as much again for the targets.
+Memory: beside what is returned, every call takes no more than a few MiB for each thread. Weights, ignored targets,
+smoothing and the like are worked out for some examples at a time, where they are needed. What is not contiguous is
+copied first, with the classes along the last axis; so are scores of float16 and integers, in the type that they are
+computed in.
 """
 
 from __future__ import annotations
 
-import copy
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 import numpy as np
 
@@ -56,7 +59,6 @@ Reduction = Literal["mean", "sum", "none", "weighted_mean"]
 REDUCTIONS = ("mean", "sum", "none", "weighted_mean")
 EMPTY = ("error", "zero", "nan")
 NARROW = 128  # classes up to which rows are worked on together
-PART = 1 << 16  # scores that are altered at a time, as many as stay in a cache
 
 
 def check_options(reduction: str, empty: str, label_smoothing: float, ignore_index: int | None) -> None:
@@ -122,7 +124,7 @@ def evaluate(
     given = pair, z, real, as_array("y", y), weight, class_weight, ignore_index, label_smoothing, pos_weight
     kinds = (pair.written, _WrittenProblem), (pair.row, _RowProblem), (pair.two, _TwoScoreProblem)
     kind = next((problem for holds, problem in kinds if holds), _PointwiseProblem)
-    problem = kind(*given)
+    problem = kind(*given).if_few()
     divisor = 1.0
     if reduction == "mean":
         divisor = problem.count()
@@ -174,17 +176,80 @@ def in_place(pair: Pair, labelled: bool, label_smoothing: float, altered: bool) 
 
 
 class _Problem(ABC):
-    """Scores, targets and weights made flat and checked, as the loops of the engine take them."""
+    """Scores, targets and weights made flat and checked.
+
+    What the options make of targets and weights would take as much memory as these, or more. So it is worked out where
+    it is needed, for a part of the examples at a time, unless these are few: a `part` is ready for the loop.
+    """
+
+    ready: bool = False
 
     pair: Pair
     z: NDArray
     real: np.dtype  # what is computed with: the type of z, unless that holds the bits of halves
+    width: int  # scores of an example
     examples: int
     example_shape: tuple[int, ...]
+    original: NDArray  # the targets as they came,
+    label: Any = None  # and flat: classes,
+    y: Any = None  # or numbers, or the probabilities of classes; the other is None
+    own: NDArray | None  # the weights as they came, flat,
+    inner: int  # each for so many examples in a row
+    ignored: int | None  # the target of examples that are left out
+    by_class: NDArray | None = None  # what an example counts by its class
     kept: NDArray | None = None  # which examples are not ignored; None: all
     weight: NDArray | None = None  # what the loop multiplies an example by, 0 if it is ignored
     total: NDArray | None = None  # all that an example is multiplied by
     counted: NDArray | None = None  # the class weights of the examples, by which a mean divides
+
+    def __init__(
+        self,
+        pair: Pair,
+        real: np.dtype,
+        width: int,
+        example_shape: tuple[int, ...],
+        weight: ArrayLike | None,
+        ignored: int | None,
+    ) -> None:
+        self.pair, self.real, self.width, self.ignored = pair, real, width, ignored
+        self.example_shape, self.examples = example_shape, math.prod(example_shape)
+        self.own, self.inner = None, 1
+        if weight is not None:
+            given = checked_weights(weight, example_shape, real)
+            self.own, self.inner = given.reshape(-1), math.prod(example_shape[given.ndim :])
+
+    @abstractmethod
+    def prepared(self, rows: slice) -> Self:
+        """Some of the examples, with their targets and weights as the loop takes them."""
+
+    def copied(self) -> Self:
+        """As `copy.copy` does it, which takes as long as a small batch."""
+        copied = object.__new__(type(self))
+        vars(copied).update(vars(self))
+        return copied
+
+    @property
+    def as_it_is(self) -> bool:
+        """Whether there is nothing to prepare."""
+        return self.own is None and self.ignored is None and self.by_class is None
+
+    def part(self, rows: slice) -> Self:
+        """Some of the examples as `prepared` has them."""
+        if not self.ready:
+            return self.prepared(rows)
+        if rows == slice(0, self.examples):
+            return self
+        part = self.copied()
+        part.examples = rows.stop - rows.start
+        for name in ("z", "label", "y", "kept", "weight", "total", "counted"):
+            if (whole := getattr(self, name)) is not None:
+                setattr(part, name, whole[rows])
+        return part
+
+    def if_few(self) -> Self:
+        """Prepared at once where that takes little memory."""
+        few = self.examples <= cpu.BLOCK or self.width > NARROW or self.as_it_is
+        return self.prepared(slice(0, self.examples)) if few else self
 
     @abstractmethod
     def run(
@@ -200,22 +265,45 @@ class _Problem(ABC):
     def restore(self, array: NDArray) -> NDArray:
         """An array of the flat scores in the shape of the scores as they came."""
 
+    def index(self, example: int) -> tuple[int, ...]:
+        """Where a flat example stands among those that came."""
+        return tuple(map(int, np.unravel_index(example, self.example_shape)))
+
     def count(self) -> float:
         """What torch divides a mean by: the examples not ignored, or the class weights of those."""
+        if self.ignored is None and self.by_class is None:
+            return float(self.examples)
+        if not self.ready:
+            return math.fsum(part.count() for part in map(self.part, self.slices()))
         if self.counted is not None:
             return float(self.counted.sum(dtype=np.float64, where=True if self.kept is None else self.kept))
         return float(self.examples if self.kept is None else np.count_nonzero(self.kept))
 
     def total_weight(self) -> float:
         """The sum of all weights."""
+        if not self.ready:
+            return math.fsum(part.total_weight() for part in map(self.part, self.slices()))
         return float(self.examples if self.total is None else self.total.sum(dtype=np.float64))
 
-    def gather(self, weight: ArrayLike | None, by_term: bool = False, uncounted: NDArray | None = None) -> None:
-        """Combine the weights of the examples, of their classes, and 0 for the ignored; and such as no mean divides by.
+    def slices(self) -> Iterator[slice]:
+        """Of examples, parts as they stay in a cache."""
+        step = max(1, cpu.BLOCK // self.width)
+        return (slice(start, min(start + step, self.examples)) for start in range(0, self.examples, step))
+
+    def beginning(self, rows: slice, y: NDArray) -> Self:
+        """A part without its weights."""
+        part = self.copied()
+        part.z, part.examples, part.ready = self.z[rows], rows.stop - rows.start, True
+        part.kept = None if self.ignored is None else y != self.ignored
+        return part
+
+    def gather(self, rows: slice, by_term: bool = False, uncounted: NDArray | None = None) -> None:
+        """Combine in a part the weights of the examples, of their classes, and 0 for the ignored; and such as no mean
+        divides by.
 
         With `by_term` each term of an example has the weight of its own class, and the loop multiplies by that.
         """
-        own = None if weight is None else weights(weight, self.example_shape, self.real).reshape(-1)
+        own = self.given(rows)
         if self.kept is not None:
             own = self.kept.astype(self.real) if own is None else np.where(self.kept, own, self.real.type(0))
         both = own if self.counted is None else self.counted if own is None else own * self.counted
@@ -225,6 +313,31 @@ class _Problem(ABC):
             given = uncounted if given is None else np.where(given == 0, 0, given * uncounted)
         self.weight = None if given is None else np.ascontiguousarray(given, self.real)
 
+    def given(self, rows: slice) -> NDArray | None:
+        """The weights that some examples came with."""
+        return None if self.own is None else np.asarray(_shared(self.own, self.inner, rows), self.real)
+
+
+def _held(y: NDArray, real: np.dtype) -> NDArray:
+    """Targets in the type of the scores; one too large for that becomes ∞, and is refused."""
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(y, real)
+
+
+def _unless_wrong(counted: NDArray, right: NDArray) -> NDArray:
+    """What examples count by their class, and 1 if they are of none: 0 would hide that from the loop."""
+    return counted if right.all() else np.where(right, counted, counted.dtype.type(1))
+
+
+def _shared(numbers: NDArray, inner: int, rows: slice) -> NDArray:
+    """One number for each of some flat examples, of which `inner` in a row share one, and which begin again where there
+    are no more."""
+    if numbers.size == 1:
+        return np.broadcast_to(numbers, rows.stop - rows.start)
+    if inner == 1 and rows.stop <= numbers.size:
+        return numbers[rows]
+    return numbers[np.arange(rows.start, rows.stop) // inner % numbers.size]
+
 
 class _PointwiseProblem(_Problem):
     def __init__(self, pair, z, real, y, weight, class_weight, ignore_index, label_smoothing, pos_weight):
@@ -232,59 +345,68 @@ class _PointwiseProblem(_Problem):
         if y.shape != z.shape:
             hint = "Reshape one of them: they are never broadcast." if y.size == z.size else ""
             raise InvalidValue("y", f"shape {y.shape} for scores of shape {z.shape}", "targets in the shape of z", hint)
-        self.pair, self.real, self.example_shape, self.examples = pair, real, z.shape, z.size
-        self.original = y
-        self.z = np.ascontiguousarray(z).reshape(-1)
-        y = y.reshape(-1)
-        if ignore_index is not None:
-            self.kept = y != ignore_index
-        if pair.target.ends_only and (y == 0).any():  # 0 and 1 for the two classes, as others write them
-            y = np.where(y == 0, -1, y)
-        with np.errstate(over="ignore"):  # a target too large for the type of the scores becomes ∞, and is refused
-            y = np.ascontiguousarray(y, z.dtype)
+        super().__init__(pair, real, 1, z.shape, weight, ignore_index)
+        self.z, self.original, self.y = np.ascontiguousarray(z).reshape(-1), y, y.reshape(-1)
+        self.smoothing, self.pos_weight = label_smoothing, None
+        for name, given in (("class_weight", class_weight is not None), ("label_smoothing", label_smoothing)):
+            if given and pair.target != UNIT:
+                raise no_classes(pair, name)
         if class_weight is not None:
-            self._yes_or_no("class_weight")
-            no, yes = class_weights(class_weight, 2, z.dtype)
-            goal = y if self.kept is None else np.where(self.kept, y, 0)
-            wrong = ~((goal >= 0) & (goal <= 1))  # here, as a weight read off a wrong target may be 0 and hide it
-            if wrong.any():
-                raise self.refuse(int(np.argmax(wrong)))
-            self.counted = no + (yes - no) * goal
-        if label_smoothing:
-            self._yes_or_no("label_smoothing")
-            inside = (y >= 0) & (y <= 1)  # the others are refused by the loop, as they came
-            y = np.where(inside, y * (1 - label_smoothing) + label_smoothing / 2, y).astype(z.dtype)
-        parts = None
+            self.by_class = class_weights(class_weight, 2, real)
         if pos_weight is not None:
-            yes = positive_weights(pair, pos_weight, z.shape, z.dtype).reshape(-1)
-            parts = np.where((y >= 0) & (y <= 1), yes * y + (1 - y), 1)  # w y a + (1 − y) b = parts (y' a + (1 − y') b)
-            y = np.where((y > 0) & (y < 1) & (parts > 0), yes * y / np.where(parts > 0, parts, 1), y)
-        self.y = y
-        self.gather(weight, uncounted=parts)
+            self.pos_weight = positive_weights(pair, pos_weight, z.shape, real).reshape(-1)
+
+    @property
+    def as_it_is(self):
+        changed = self.pair.target.ends_only or self.smoothing or self.pos_weight is not None
+        return super().as_it_is and self.y.dtype == self.real and not changed
+
+    def prepared(self, rows):
+        y, parts = self.y[rows], None
+        part = self.beginning(rows, y)
+        y = _held(y, self.real)
+        if self.pair.target.ends_only:  # 0 and 1 for the two classes, as others write them
+            y = np.where(y == 0, -1, y)
+        if self.by_class is not None or self.smoothing or self.pos_weight is not None:
+            right = (y >= 0) & (y <= 1)  # the loop refuses the others, as they came
+            if self.by_class is not None:
+                no, yes = self.by_class
+                part.counted = _unless_wrong(no + (yes - no) * y, right)
+            if self.smoothing:
+                y = np.where(right, y * (1 - self.smoothing) + self.smoothing / 2, y).astype(self.real)
+            if self.pos_weight is not None:
+                yes = _shared(self.pos_weight, 1, rows)
+                parts = np.where(right, yes * y + (1 - y), 1)  # w y a + (1 − y) b = parts (y' a + (1 − y') b)
+                y = np.where((y > 0) & (y < 1) & (parts > 0), yes * y / np.where(parts > 0, parts, 1), y)
+        part.y = y
+        part.gather(rows, uncounted=parts)
+        return part
 
     def run(self, storage, scale, outputs, threads):
-        low, high = self.pair.target.bounds(self.z.dtype)
-        weight, single = self.weight, outputs["curvature"] is None
-        plain = weight is None and outputs["value"] is None and single
-        if not plain:  # one way to compile all that is not training: nothing is missing, but for curvature
-            weight = np.ones(min(kernels.SPAN, self.examples), self.z.dtype) if weight is None else weight
-            outputs = {
-                name: np.empty_like(self.z) if found is None and not (single and name == "curvature") else found
-                for name, found in outputs.items()
-            }
-        arguments = (self.z, self.y, weight, scale, low, high, self.pair.target.ends_only, *outputs.values())
-        return cpu.run(self.pair, "pointwise", storage, self.examples, 1, arguments, self.pair.values, threads, single)
+        low, high = self.pair.target.bounds(self.real)
+        single, ends_only = outputs["curvature"] is None, self.pair.target.ends_only
+        weighted = any(given is not None for given in (self.own, self.ignored, self.by_class, self.pos_weight))
+        plain = single and outputs["value"] is None and not weighted
+        ones = np.ones(min(kernels.SPAN, self.examples), self.real)
+
+        def arguments(start: int, stop: int) -> tuple:
+            part = self.part(slice(start, stop))
+            found = {name: None if given is None else given[start:stop] for name, given in outputs.items()}
+            weight = part.weight
+            if not plain:  # one way to compile all that is not training: nothing is missing, but for curvature
+                weight = ones if weight is None else weight
+                for name in ("value", "delta") if single else found:
+                    found[name] = np.empty_like(part.z) if found[name] is None else found[name]
+            return part.z, part.y, weight, scale, low, high, ends_only, *found.values()
+
+        given = arguments(0, self.examples) if self.ready and plain else arguments
+        return cpu.run(self.pair, "pointwise", storage, self.examples, 1, given, self.pair.values, threads, single)
 
     def refuse(self, bad):
-        index = np.unravel_index(bad, self.example_shape)
-        return _bad_target(self.pair, self.original, tuple(map(int, index)), self.real)
+        return _bad_target(self.pair, self.original, self.index(bad), self.real)
 
     def restore(self, array):
         return array.reshape(self.example_shape)
-
-    def _yes_or_no(self, argument):
-        if self.pair.target != UNIT:
-            raise no_classes(self.pair, argument)
 
 
 class _TwoScoreProblem(_Problem):
@@ -295,57 +417,75 @@ class _TwoScoreProblem(_Problem):
         for name, given in (("class_weight", class_weight is not None), ("label_smoothing", label_smoothing)):
             if given:
                 raise no_classes(pair, name)
-        self.pair, self.real, self.axis = pair, real, score_axis(pair, z)
-        self.example_shape = z.shape[: self.axis] + z.shape[self.axis + 1 :]
-        if y.shape != self.example_shape:
+        self.axis = score_axis(pair, z)
+        shape = z.shape[: self.axis] + z.shape[self.axis + 1 :]
+        if y.shape != shape:
             raise InvalidValue(
                 "y",
                 f"shape {y.shape} for scores of shape {z.shape}",
-                f"one target for every two scores: shape {self.example_shape}",
+                f"one target for every two scores: shape {shape}",
                 "Reshape y: it is never broadcast." if 2 * y.size == z.size else "",
             )
+        super().__init__(pair, real, 2, shape, weight, ignore_index)
         rows = np.moveaxis(z, self.axis, -1)
-        self.row_shape, self.examples = rows.shape, y.size
-        self.z = np.ascontiguousarray(rows).reshape(-1)
-        self.original = y
-        y = y.reshape(-1)
-        if ignore_index is not None:
-            self.kept = y != ignore_index
-        with np.errstate(over="ignore"):  # a target too large for the type of the scores becomes ∞, and is refused
-            self.y = np.ascontiguousarray(y, real)
-        self.gather(weight)
+        self.row_shape, self.z = rows.shape, np.ascontiguousarray(rows).reshape(-1, 2)
+        self.original, self.y = y, y.reshape(-1)
+
+    @property
+    def as_it_is(self):
+        return super().as_it_is and self.y.dtype == self.real
+
+    def prepared(self, rows):
+        y = self.y[rows]
+        part = self.beginning(rows, y)
+        part.y = _held(y, self.real)
+        part.gather(rows)
+        return part
 
     def run(self, storage, scale, outputs, threads):
         low, high = self.pair.target.bounds(self.real)
-        real, count, value, delta = self.real, self.examples, outputs["value"], outputs["delta"]
-        # what has a number for each example is always there: few ways to compile
-        weight = np.ones(min(kernels.SPAN, count), real) if self.weight is None else self.weight
-        value = np.empty(count, real) if value is None else value
-        delta = np.empty_like(self.z) if delta is None else delta
-        arguments = (self.z, self.y, weight, scale, low, high, value, delta, outputs["curvature"])
-        return cpu.run(self.pair, "two_scores", storage, count, 2, arguments, self.pair.values, threads)
+        value, delta, curvature = outputs.values()
+        ones = np.ones(min(kernels.SPAN, self.examples), self.real)
+
+        def arguments(start: int, stop: int) -> tuple:
+            rows = slice(start, stop)
+            part = self.part(rows)
+            # what has a number for each example is always there: few ways to compile
+            return (
+                part.z.reshape(-1),
+                part.y,
+                ones if part.weight is None else part.weight,
+                scale,
+                low,
+                high,
+                np.empty_like(part.y) if value is None else value[rows],
+                (np.empty_like(part.z) if delta is None else delta[rows]).reshape(-1),
+                None if curvature is None else curvature[rows].reshape(-1),
+            )
+
+        return cpu.run(self.pair, "two_scores", storage, self.examples, 2, arguments, self.pair.values, threads)
 
     def refuse(self, bad):
-        index = np.unravel_index(bad, self.example_shape)
-        return _bad_target(self.pair, self.original, tuple(map(int, index)), self.real)
+        return _bad_target(self.pair, self.original, self.index(bad), self.real)
 
     def restore(self, array):
         return np.moveaxis(array.reshape(self.row_shape), -1, self.axis)
 
 
 class _RowProblem(_Problem):
+    term_weights: NDArray | None = None
+
     def __init__(self, pair, z, real, y, weight, class_weight, ignore_index, label_smoothing, pos_weight):
         if pos_weight is not None:
             raise _no_pos_weight(pair)
-        self.pair, self.real, self.axis = pair, real, class_axis(pair, z)
-        self.example_shape = z.shape[: self.axis] + z.shape[self.axis + 1 :]
+        self.axis = class_axis(pair, z)
         rows = np.moveaxis(z, self.axis, -1)
-        self.row_shape, self.examples = rows.shape, rows[..., 0].size
-        self.z = np.ascontiguousarray(rows).reshape(self.examples, rows.shape[-1])
-        self.classes = classes = rows.shape[-1] + pair.activation.thresholds
-        self.original, self.label, self.y, self.term_weights = y, None, None, None
-        self.on, self.off = 1.0, 0.0
-        by_class = None if class_weight is None else class_weights(class_weight, classes, real)
+        super().__init__(pair, real, rows.shape[-1], rows.shape[:-1], weight, ignore_index)
+        self.row_shape, self.z = rows.shape, np.ascontiguousarray(rows).reshape(self.examples, self.width)
+        self.original, self.classes = y, self.width + pair.activation.thresholds
+        self.smoothing, self.off = label_smoothing, label_smoothing / self.classes
+        self.on = 1.0 - label_smoothing + self.off
+        by_class = None if class_weight is None else class_weights(class_weight, self.classes, real)
         by_term = pair.cost.name == "cross_entropy"
         if np.issubdtype(y.dtype, np.integer):
             if y.shape != self.example_shape:
@@ -356,29 +496,15 @@ class _RowProblem(_Problem):
                     f"shape {self.example_shape}",
                     fix,
                 )
-            if y.dtype == np.uint64:
-                y = np.minimum(y, np.uint64(np.iinfo(np.int64).max))
-            self.label = np.ascontiguousarray(y, np.int64).reshape(-1)
-            if ignore_index is not None:
-                self.kept = self.label != ignore_index
-            if label_smoothing:
-                self.on, self.off = 1.0 - label_smoothing + label_smoothing / classes, label_smoothing / classes
-            if by_class is not None:
-                wrong = (self.label < 0) | (self.label >= classes)
-                if self.kept is not None:
-                    wrong &= self.kept
-                if wrong.any():
-                    raise self.refuse(int(np.argmax(wrong)))
-                self.counted = by_class[np.clip(self.label, 0, classes - 1)]
+            self.label, self.by_class = y.reshape(-1), by_class
         elif np.issubdtype(y.dtype, np.floating):
-            self._probabilities(z, y, by_class is not None and not by_term, ignore_index, label_smoothing)
+            self._probabilities(z, y, by_class is not None and not by_term, ignore_index)
         else:
             raise InvalidType("y", f"{y.dtype}", "integers (class indices) or floats (probabilities)")
-        if by_class is not None and by_term and (self.y is not None or label_smoothing):
+        if by_term and (self.y is not None or label_smoothing):
             self.term_weights = by_class  # each term has its own, so the row has none
-        self.gather(weight, by_term=self.term_weights is not None)
 
-    def _probabilities(self, z, y, weighted, ignore_index, label_smoothing):
+    def _probabilities(self, z, y, weighted, ignore_index):
         if y.shape != z.shape:
             fix = "Class indices must be integers: y.astype(int)." if y.shape == self.example_shape else ""
             raise InvalidValue(
@@ -398,50 +524,88 @@ class _RowProblem(_Problem):
                 "class indices",
                 "Use weight=, one per example.",
             )
-        self.y = np.ascontiguousarray(np.moveaxis(y, self.axis, -1), z.dtype).reshape(self.z.shape)
-        if label_smoothing:
-            self.y = self.y * z.dtype.type(1 - label_smoothing) + z.dtype.type(label_smoothing / self.z.shape[1])
+        self.y = np.moveaxis(y, self.axis, -1).reshape(self.z.shape)
+
+    @property
+    def as_it_is(self):
+        return super().as_it_is and (self.label is None or self.label.dtype == np.int64)
+
+    def prepared(self, rows):
+        if self.label is None:
+            part = self.beginning(rows, self.y)
+            part.y = self.y[rows]  # made what the loop takes by `targets` alone
+        else:
+            label = self.label[rows]
+            part = self.beginning(rows, label)
+            if label.dtype == np.uint64:
+                label = np.minimum(label, np.uint64(np.iinfo(np.int64).max))
+            part.label = label = np.ascontiguousarray(label, np.int64)
+            if self.by_class is not None:
+                right = (label >= 0) & (label < self.classes)
+                part.counted = _unless_wrong(self.by_class[np.where(right, label, 0)], right)
+        part.gather(rows, by_term=self.term_weights is not None)
+        return part
+
+    def in_double(self) -> _RowProblem:
+        """A part in float64."""
+        part = self.copied()
+        part.real = np.dtype(np.float64)
+        for name in ("z", "weight", "total", "term_weights"):
+            if (given := getattr(self, name)) is not None:
+                setattr(part, name, given.astype(np.float64))
+        return part
+
+    def targets(self) -> NDArray | None:
+        """The probabilities of a part, smoothed."""
+        if self.y is None:
+            return None
+        y = np.ascontiguousarray(self.y, self.real)
+        return y * self.real.type(1 - self.smoothing) + self.real.type(self.off) if self.smoothing else y
 
     def run(self, storage, scale, outputs, threads):
         pair, real, (low, high) = self.pair, self.real.type, self.pair.target.bounds(self.real)
         low, high = max(low, real(0)), min(high, real(1))
-        classes, delta, curvature = self.z.shape[1], outputs["delta"], outputs["curvature"]
-        margin = self.y is None and self.off == 0.0 and pair.closed and pair.closed.margin
-        if margin and curvature is None:
-            loop = margin_loop(classes)
-            given = self.z.reshape(-1), self.label, self.weight, scale, classes, outputs["value"]
-            arguments = (*given, None if delta is None else delta.reshape(-1))
-        else:  # what has a number for each row or class is always there: few ways to compile, and little memory
-            weight = np.ones(self.examples, real) if self.weight is None else self.weight
-            value = np.empty(self.examples, real) if outputs["value"] is None else outputs["value"]
-            if margin:
-                loop, arguments = "margin_rows", (self.z, self.label, weight, scale, value, delta, curvature)
-            else:
-                terms = np.ones(classes, real) if self.term_weights is None else self.term_weights
-                targets = self.label, self.y, real(self.on), real(self.off), terms
-                arguments = (self.z, *targets, weight, scale, low, high, value, delta)
-                loop = "soft_rows"
-                if pair.cost.name != "cross_entropy" or real is np.float64 or curvature is not None:
-                    # float64 has no digits to spare for the difference of a share and a target
-                    loop, arguments = "softmax_rows", (*arguments, curvature)
-        total, bad = cpu.run(pair, loop, storage, self.examples, self.z.shape[1], arguments, pair.values, threads)
-        if bad < 0 and self.y is not None:
-            bad = not_distributions(self.y, None if self.weight is None else self.weight != 0)
-        return total, bad
+        margin = self.label is not None and self.off == 0.0 and pair.closed and pair.closed.margin
+        straight = margin and outputs["curvature"] is None
+        # float64 has no digits to spare for the difference of a share and a target
+        soft = pair.cost.name == "cross_entropy" and real is np.float32 and outputs["curvature"] is None
+        loop = "margin_rows" if margin else "soft_rows" if soft else "softmax_rows"
+        loop = margin_loop(self.width) if straight else loop
+        terms = np.ones(self.classes, real) if self.term_weights is None else self.term_weights
 
-    def part(self, rows: slice) -> _RowProblem:
-        """Some of the rows as a problem of their own, in float64; NaN in rows that are left out does no harm."""
-        part = copy.copy(self)
-        part.z, part.real, part.examples = self.z[rows].astype(np.float64), np.dtype(np.float64), len(self.z[rows])
-        for name in ("label", "y", "weight", "total"):
-            given = getattr(self, name)
-            kind = np.int64 if name == "label" else np.float64
-            setattr(part, name, None if given is None else np.ascontiguousarray(given[rows], kind))
-        part.term_weights = None if self.term_weights is None else self.term_weights.astype(np.float64)
-        return part
+        def arguments(start: int, stop: int) -> tuple:
+            rows = slice(start, stop)
+            part = self.part(rows)
+            value, delta, curvature = (None if given is None else given[rows] for given in outputs.values())
+            if straight:
+                flat = None if delta is None else delta.reshape(-1)
+                return part.z.reshape(-1), part.label, part.weight, scale, self.width, value, flat
+            # what has a number for each row or class is always there: few ways to compile, and little memory
+            weight = np.ones(part.examples, real) if part.weight is None else part.weight
+            value = np.empty(part.examples, real) if value is None else value
+            if margin:
+                return part.z, part.label, weight, scale, value, delta, curvature
+            targets = part.label, part.targets(), real(self.on), real(self.off), terms
+            given = (part.z, *targets, weight, scale, low, high, value, delta)
+            return given if soft else (*given, curvature)
+
+        whole = self.ready and (straight or (self.y is None and self.width > NARROW))
+        given = arguments(0, self.examples) if whole else arguments
+        total, bad = cpu.run(pair, loop, storage, self.examples, self.width, given, pair.values, threads)
+        return total, self._no_distribution() if bad < 0 else bad
+
+    def _no_distribution(self) -> int:
+        """The first row of probabilities that does not add up to 1; −1 if there is none."""
+        if self.y is None:
+            return -1
+        for rows in self.slices():
+            part = self.part(rows)
+            if (bad := not_distributions(part.y, None if part.weight is None else part.weight != 0)) >= 0:
+                return rows.start + bad
+        return -1
 
     def refuse(self, bad):
-        index = tuple(map(int, np.unravel_index(bad, self.example_shape)))
+        index = self.index(bad)
         if self.label is not None:
             target = int(self.original[index])
             fix = f"To leave such examples out, pass ignore_index={target}." if target < 0 else ""
@@ -470,51 +634,58 @@ class _WrittenProblem(_RowProblem):
         super().__init__(pair, z, real, y, weight, class_weight, ignore_index, label_smoothing, pos_weight)
 
     def run(self, storage, scale, outputs, threads):
-        real, (examples, width) = self.z.dtype.type, self.z.shape
-        found = {  # what nobody asked for as well: one way to compile
-            "value": np.empty(examples, real),
-            "delta": np.empty((examples, width), real),
-            "curvature": np.empty((0, width), real),
-        }
-        found |= {name: given for name, given in outputs.items() if given is not None}
-        arguments = (
-            self.z,
-            np.zeros(0, np.int64) if self.label is None else self.label,
-            np.empty((0, width), real) if self.y is None else self.y,
-            real(self.on),
-            real(self.off),
-            np.ones(examples, real) if self.weight is None else self.weight,
-            scale,
-            self.classes,
-            real(0),
-            real(1),
-            *found.values(),
-        )
-        total, bad = cpu.run(self.pair, "written_rows", storage, examples, width, arguments, self.pair.values, threads)
-        if bad < 0 and self.y is not None:
-            bad = not_distributions(self.y, None if self.weight is None else self.weight != 0)
+        real, width = self.real.type, self.width
+
+        def arguments(start: int, stop: int) -> tuple:
+            rows = slice(start, stop)
+            part = self.part(rows)
+            found = {  # what nobody asked for as well: one way to compile
+                "value": np.empty(part.examples, real),
+                "delta": np.empty(part.z.shape, real),
+                "curvature": np.empty((0, width), real),
+            }
+            found |= {name: given[rows] for name, given in outputs.items() if given is not None}
+            return (
+                part.z,
+                np.zeros(0, np.int64) if part.label is None else part.label,
+                np.empty((0, width), real) if part.y is None else part.targets(),
+                real(self.on),
+                real(self.off),
+                np.ones(part.examples, real) if part.weight is None else part.weight,
+                scale,
+                self.classes,
+                real(0),
+                real(1),
+                *found.values(),
+            )
+
+        given = self.pair, "written_rows", storage, self.examples, width, arguments, self.pair.values, threads
+        total, bad = cpu.run(*given)
+        if bad < 0:
+            bad = self._no_distribution()
         if bad < 0 and self.label is not None and not np.isfinite(total):
-            bad = self._rising(self.label)
+            bad = self._rising()
         return total, bad
 
-    def _rising(self, label: NDArray) -> int:
+    def _rising(self) -> int:
         """The first example whose scores beside the true class do not fall, where they must; −1 if there is none."""
-        if not (self.pair.closed and self.pair.closed.falling):
-            return -1
-        inner = (label > 0) & (label < self.z.shape[1])
-        if self.weight is not None:
-            inner &= self.weight != 0
-        rows = np.flatnonzero(inner)
-        above, here = (self.z[rows, label[rows] - k] for k in (1, 0))
-        wrong = (here >= above) & ~np.isnan(self.z[rows]).any(axis=1)
-        return int(rows[np.argmax(wrong)]) if wrong.any() else -1
+        for rows in self.slices() if self.pair.closed and self.pair.closed.falling else ():
+            part = self.part(rows)
+            inner = (part.label > 0) & (part.label < self.width)
+            if part.weight is not None:
+                inner &= part.weight != 0
+            at = np.flatnonzero(inner)
+            above, here = (part.z[at, part.label[at] - k] for k in (1, 0))
+            wrong = (here >= above) & ~np.isnan(part.z[at]).any(axis=1)
+            if wrong.any():
+                return rows.start + int(at[np.argmax(wrong)])
+        return -1
 
     def refuse(self, bad):
-        if self.label is not None and 0 < (t := self.label[bad]) < self.classes:
-            index = tuple(map(int, np.unravel_index(bad, self.example_shape)))
+        if self.label is not None and 0 < (t := int(self.label[bad])) < self.classes:
             above, here = (self.z[bad, t - k] for k in (1, 0))
             return InvalidValue(
-                _at("y", index),
+                _at("y", self.index(bad)),
                 f"class {t}, beside which the scores are {above:g} and {here:g}",
                 f"scores that fall along the classes, for {self.pair}",
                 "costlayer.torch.OrdinalScores makes such scores; conditional+corn and ordinal+coral need none.",
@@ -537,13 +708,12 @@ def _run_altered(
     problem: _RowProblem, altered: Alteration, scale: float, outputs: dict[str, NDArray | None], threads: int | None
 ) -> tuple[float, int]:
     """`problem.run` of scores that are altered first, in float64 and some rows at a time."""
-    rows, classes = problem.z.shape
-    check_classes(altered.adjustment, classes)
-    step, total = max(1, PART // classes), 0.0
+    check_classes(altered.adjustment, problem.width)
+    total = 0.0
     value, delta, curvature = outputs.values()
-    for start in range(0, rows, step):
+    for rows in problem.slices():
         with np.errstate(all="ignore"):
-            part = problem.part(slice(start, start + step))
+            part = problem.part(rows).in_double()
             part.z, gain, bend = altered.scores(part.z)
             found = {
                 "value": None if value is None else np.empty(part.examples),
@@ -552,18 +722,18 @@ def _run_altered(
             }
             partial, bad = part.run("float64", np.float64(scale), found, threads)
             if bad >= 0:
-                return total, start + bad
+                return total, rows.start + bad
             if altered.z_loss:
                 partial += _add_z_loss(part, altered.z_loss, scale, found)
             total += partial
             if value is not None:
-                value[start : start + step] = found["value"]
+                value[rows] = found["value"]
             if found["delta"] is not None:
                 slope, curve = altered.by_scores(gain, bend, found["delta"], found["curvature"])
                 if delta is not None:
-                    delta[start : start + step] = slope
+                    delta[rows] = slope
                 if curvature is not None:
-                    curvature[start : start + step] = curve
+                    curvature[rows] = curve
     return total, -1
 
 
@@ -677,43 +847,51 @@ def numbers(y: NDArray, name: str) -> None:
 
 
 def weights(weight: ArrayLike, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
+    """Weights in the shape of the examples."""
+    weight = checked_weights(weight, shape, dtype).astype(dtype, copy=False)
+    return np.broadcast_to(weight.reshape(weight.shape + (1,) * (len(shape) - weight.ndim)), shape)
+
+
+def checked_weights(weight: ArrayLike, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
+    """Weights in the shape of the leading axes of the examples, as they came."""
     weight = as_array("weight", weight)
     numbers(weight, "weight")
     if weight.shape != shape[: weight.ndim]:
         raise InvalidValue(
             "weight", f"shape {weight.shape}", f"one weight per example: shape {shape} or its leading axes"
         )
-    wrong = ~((weight >= 0) & (weight <= np.finfo(dtype).max))
-    if wrong.any():
+    if not _can_weigh(weight, dtype):
+        wrong = ~((weight >= 0) & (weight <= np.finfo(dtype).max))
         index = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise InvalidValue(_at("weight", index), f"{weight[index]}", "a finite number of at least 0")
-    weight = weight.astype(dtype).reshape(weight.shape + (1,) * (len(shape) - weight.ndim))
-    return np.broadcast_to(weight, shape)
+    return weight
+
+
+def _can_weigh(numbers: NDArray, dtype: np.dtype) -> bool:
+    """Whether all are finite and at least 0, without an array to say so of each."""
+    return bool(numbers.min(initial=0) >= 0 and numbers.max(initial=0) <= np.finfo(dtype).max)
 
 
 def class_weights(class_weight: ArrayLike, classes: int, dtype: np.dtype) -> NDArray:
     weights = as_array("class_weight", class_weight)
-    if (
-        weights.dtype.kind not in "biuf"
-        or weights.shape != (classes,)
-        or not np.all((weights >= 0) & (weights <= np.finfo(dtype).max))
-    ):
+    if weights.dtype.kind not in "biuf" or weights.shape != (classes,) or not _can_weigh(weights, dtype):
         got = f"{weights.tolist()}" if weights.size < 10 else f"shape {weights.shape}"
         raise InvalidValue("class_weight", got, f"{classes} finite numbers of at least 0, one per class")
     return weights.astype(dtype)
 
 
 def positive_weights(pair: Pair, pos_weight: ArrayLike, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
-    """How much the part y of each target counts, in the shape of the scores."""
+    """How much the part y of each target counts, in the shape of the trailing axes of the scores."""
     if pair.row or not pair.cost.yes_or_no:
         raise _no_pos_weight(pair)
     weights = as_array("pos_weight", pos_weight)
     numbers(weights, "pos_weight")
-    if not np.all((weights >= 0) & (weights <= np.finfo(dtype).max)):
+    if not _can_weigh(weights, dtype):
         got = f"{weights.tolist()}" if weights.size < 10 else f"shape {weights.shape}"
         raise InvalidValue("pos_weight", got, "finite numbers of at least 0")
     try:
-        return np.broadcast_to(weights.astype(dtype), shape)
+        np.broadcast_to(weights, shape)
+        return np.broadcast_to(weights.astype(dtype, copy=False), shape[len(shape) - weights.ndim :])
     except ValueError:
         expected = f"a number, or shape {shape} or its trailing axes"
         raise InvalidValue("pos_weight", f"shape {weights.shape}", expected) from None

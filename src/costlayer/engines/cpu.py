@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import threading
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -50,7 +51,7 @@ def run(
     storage: str,
     size: int,
     width: int,
-    arguments: tuple,
+    arguments: tuple | Callable[[int, int], tuple],
     parameters: tuple[float, ...],
     threads: int | None = None,
     single: bool = False,
@@ -60,12 +61,28 @@ def run(
     `storage` is the type that the arrays have: "float32", "float64", or, as uint16, "bfloat16" or "float16". `threads`
     is how many may share the work, never more than `set_threads` said. `single` asks for arithmetic in float32 where
     the pair bears it. Returns the sum of what the blocks returned, added in a fixed order, and the first bad index or
-    −1.
+    −1. A function in place of the arguments gives those of the part from start to stop, in the thread that works on it.
     """
     if parameters:
         parameters = typed(pair, storage, parameters)
-    arguments = tuple(_as_writable(given) if isinstance(given, np.ndarray) else given for given in arguments)
-    return share(kernel(pair, loop, storage, single), size, width, arguments, parameters, threads)
+    found = kernel(pair, loop, storage, single)
+    if callable(arguments):
+        found, arguments = found._replace(compiled=_of_parts(found.compiled, arguments)), ()
+    return share(found, size, width, _all_writable(arguments), parameters, threads)
+
+
+def _of_parts(kernel: Any, arguments: Callable[[int, int], tuple]) -> Callable:
+    """A kernel that is handed each part by itself."""
+
+    def work(start: int, stop: int, parameters: tuple[float, ...], *rooms: np.ndarray) -> tuple[float, int]:
+        total, bad = kernel(*_all_writable(arguments(start, stop)), 0, stop - start, parameters, *rooms)
+        return total, bad if bad < 0 else start + bad
+
+    return work
+
+
+def _all_writable(arguments: tuple) -> tuple:
+    return tuple(_as_writable(given) if isinstance(given, np.ndarray) else given for given in arguments)
 
 
 class _Writable:
