@@ -150,6 +150,11 @@ def test_thresholds_of_their_own_may_be_in_any_order():
         OrdinalScores(5, 4).start_at(torch.tensor([0.0, 3.0, -1.0]))
     with pytest.raises(InvalidValue, match=r"expected 3 scores"):
         scores.start_at(torch.zeros(4))
+    for given in ([2.0, 1.0, 0.5], np.array([2.0, 1.0, 0.5]), [2, 1, np.float32(0.5)]):
+        scores.start_at(given)
+        assert scores(torch.zeros(1, 5)).tolist() == [[2.0, 1.0, 0.5]]
+    with pytest.raises(InvalidType, match=r"^z: got \['a'.*3 numbers"):
+        scores.start_at(["a", "b", "c"])
 
 
 @pytest.mark.parametrize("classes", [2, 3, 6])

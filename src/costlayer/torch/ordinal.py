@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from costlayer.errors import InvalidType, InvalidValue
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 class OrdinalScores(nn.Module):
@@ -60,7 +65,7 @@ class OrdinalScores(nn.Module):
         self.start_at((count - 1) / 2 - torch.arange(count, dtype=torch.float64))
 
     @torch.no_grad()
-    def start_at(self, z: Tensor) -> None:
+    def start_at(self, z: Tensor | ArrayLike) -> None:
         """Take the scores of f(x) = 0 to be `z` (K − 1), such as a cost layer's `constant(targets)`.
 
         >>> from costlayer.torch import CostLayer
@@ -69,6 +74,10 @@ class OrdinalScores(nn.Module):
         >>> layer.predict(scores(torch.zeros(1, 8))).tolist()  # P(y > 0), P(y > 1)
         [[0.75, 0.25]]
         """
+        try:
+            z = torch.as_tensor(z)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InvalidType("z", repr(z), f"{self.classes - 1} numbers") from error
         if z.shape != self.thresholds.shape:
             raise InvalidValue("z", f"shape {tuple(z.shape)}", f"{self.classes - 1} scores")
         thresholds = -z.double()
