@@ -121,6 +121,24 @@ def test_infinite_scores_give_the_limit():
     assert DistillationLoss(1.0, 1.0)(nan, teacher).isnan()
 
 
+def test_a_score_of_infinity_takes_all():
+    """In the limit the likeliest class is sure: who agrees has nothing to learn, and who does not, infinitely much."""
+    inf = torch.inf
+    teacher = torch.tensor([[inf, 0, 1], [inf, 0, 1], [inf, 0, 1], [0, 0, 1], [inf, inf, 0]], dtype=DOUBLE)
+    student = torch.tensor([[inf, 2, 3], [1, 1, 1], [0, inf, 1], [inf, 0, 1], [2, 2, 2]], dtype=DOUBLE)
+    student.requires_grad_()
+    loss = DistillationLoss(1.0, 1.0, reduction="none")(student, teacher)
+    right = torch.tensor([0.0, 3.0, inf, inf, 1.5], dtype=DOUBLE)
+    same(loss, torch.where(right < inf, right.log().clamp(min=0), right))
+    slope = gradient(loss.sum(), student)
+    third = 1 / 3
+    same(slope[:2], torch.tensor([[0, 0, 0], [third - 1, third, third]], dtype=DOUBLE))
+    same(slope[2], torch.tensor([-1, 1, 0], dtype=DOUBLE))
+    same(slope[4], torch.tensor([third - 0.5, third - 0.5, third], dtype=DOUBLE))
+    teacher[0, 1] = torch.nan
+    assert DistillationLoss(1.0, 1.0)(student[:1], teacher[:1]).isnan()
+
+
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
 def test_every_derivative():
     student, teacher, y = example((3, 4))
@@ -208,6 +226,17 @@ def test_life_as_a_module(copied):
 def test_bad_input_is_named(call, said):
     with pytest.raises(CostLayerError, match=said):
         call()
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0])
+def test_labels_are_looked_at_even_where_they_do_not_count(alpha):
+    z, y = torch.zeros(4, 3), torch.tensor([0, 7, -100, 8])
+    with pytest.raises(InvalidValue, match=r"^y\[1\]: got class 7; expected a class from 0 to 2"):
+        DistillationLoss(T, alpha, ignore_index=-100)(z, z, y)
+    with pytest.raises(InvalidValue, match=r"^y\[2\]: got class -100.*ignore_index=-100"):
+        DistillationLoss(T, alpha)(z, z, y, torch.tensor([1.0, 0.0, 1.0, 1.0]))
+    with pytest.raises(InvalidValue, match=r"^y\[0\]: got probabilities that add up to 1.5"):
+        DistillationLoss(T, alpha)(z, z, torch.full((4, 3), 0.5))
 
 
 def test_an_empty_batch_may_be_an_error():

@@ -91,8 +91,11 @@ class DistillationLoss(nn.Module):
         values = torch.zeros(shape, dtype=kind, device=student.device)
         if self.alpha:
             values = self.alpha * self.soft(student, teacher.detach(), torch.where(present, own, 0.0))
+        looking = not (torch.compiler.is_compiling() or _transformed())
         if self.alpha != 1.0:
             values = values + (1.0 - self.alpha) * self.hard(student, y, weight)  # type: ignore — checked above
+        elif y is not None and looking and student.is_cpu:
+            self.hard(student.detach(), y, weight)  # labels that are none are refused, though they do not count
         if self.reduction == "none":
             return values
         total = values.sum()
@@ -102,7 +105,6 @@ class DistillationLoss(nn.Module):
         count = torch.where(present, counted, 0.0).sum()
         if self.empty == "nan":
             return total / count
-        looking = not (torch.compiler.is_compiling() or _transformed())
         if self.empty == "error" and looking and not count:
             raise InvalidValue(
                 "y", "no examples to average", "at least one", "Use reduction='sum' where it may be empty."
@@ -169,6 +171,7 @@ def _divergence(z: Tensor, y: Tensor, axis: int, temperature: float) -> tuple[Te
     With u = (y − z) / T less its mean under p, KL is ln(1 + Σ p f(u)), where f(u) = e^−u − 1 + u is never below 0: so
     nothing cancels, however near the two are. And q / p is e^−u over Σ p e^−u.
     """
+    z, y = _finite(z, axis), _finite(y, axis)
     gap = torch.where(z == y, 0.0, y - z) / temperature
     log_p, log_q = (torch.log_softmax(scores / temperature, axis) for scores in (y, z))
     p, q = log_p.exp(), log_q.exp()
@@ -197,7 +200,14 @@ def _divergence(z: Tensor, y: Tensor, axis: int, temperature: float) -> tuple[Te
     return value * temperature**2, slope * temperature
 
 
+def _finite(z: Tensor, axis: int) -> Tensor:
+    """Scores with the shares that those have in the limit: where some are +∞, these alone, and alike."""
+    sure = torch.isposinf(z)
+    beside = torch.where(z.isnan(), z, -torch.inf)
+    return torch.where(sure.any(axis, keepdim=True), torch.where(sure, 0.0, beside), z)
+
+
 def _along(z: Tensor, u: Tensor, axis: int, temperature: float) -> Tensor:
     """How T (q − p) changes along u."""
-    q = torch.softmax(z / temperature, axis)
+    q = torch.softmax(_finite(z, axis) / temperature, axis)
     return q * (u - (q * u).sum(axis, keepdim=True))
