@@ -34,7 +34,7 @@ Weights, ignored targets, smoothing and reduction mean, in the order in which th
 Memory: beside what is returned, every call takes no more than a few MiB for each thread. Weights, ignored targets,
 smoothing and the like are worked out for some examples at a time, where they are needed. What is not contiguous is
 copied first, with the classes along the last axis; so are scores of float16 and integers, in the type that they are
-computed in.
+computed in. Tensors of float16 and bfloat16 that are computed by way of float32 tensors take as much as those.
 """
 
 from __future__ import annotations

@@ -313,6 +313,36 @@ print(grown(step(shape)) - np.prod(shape) * {2 if dtype == "bfloat16" else 4})
 
 
 @has_high_water
+@pytest.mark.parametrize(
+    ("dtype", "bytes_each"), [("float32", (4, 4, 4, 4, 4)), ("bfloat16", (16, 12, 12, 2, 8))], ids=str
+)
+def test_options_take_the_gradient_and_a_few_mebibytes(dtype, bytes_each):
+    """Of bfloat16, where they ask for float32: the scores, the gradient, the targets and weights of single scores."""
+    script = f"""
+import torch
+n, kind = 1 << 24, torch.{dtype}
+z, weight = torch.zeros(n, dtype=kind, requires_grad=True), torch.ones(n, dtype=kind)
+rows, weights = z.detach().view(-1, 8).requires_grad_(), weight[: n // 8]
+y, label = torch.zeros(n, dtype=kind), torch.zeros(n // 8, dtype=torch.int64)
+each = dict(class_weight=torch.ones(8), ignore_index=-100)
+for pair, given, options in [
+    ({PAIRS[0]!r}, (z, y, weight), {{}}),
+    ({PAIRS[0]!r}, (z, y), dict(ignore_index=-100)),
+    ({PAIRS[0]!r}, (z, y), dict(class_weight=torch.ones(2), label_smoothing=0.1, pos_weight=torch.tensor(2.0))),
+    ({PAIRS[2]!r}, (rows, label, weights), each),
+    ({PAIRS[2]!r}, (rows, label), dict(label_smoothing=0.1, **each)),
+]:
+    layer, scores = CostLayer(pair, **options), given[0]
+    small = given[0][:8].detach().requires_grad_(), *(part[:8] for part in given[1:])
+    layer(*small).backward()
+    print(grown(lambda: layer(*given).backward()))
+    scores.grad = None
+"""
+    for found, each in zip(map(int, run(MEMORY + script).split()), bytes_each, strict=True):
+        assert found - each * (1 << 24) < 8 << 20
+
+
+@has_high_water
 @pytest.mark.parametrize(("name", "shape"), [(PAIRS[0], (1 << 24,)), (PAIRS[2], (256, 1 << 16))])
 def test_numpy_takes_the_gradient_and_a_few_mebibytes(name, shape):
     script = f"""
