@@ -26,4 +26,12 @@ TWO_COVERING = tuple(
     if pair.activation.name in pair.cost.natural or pair.name == "identity_softplus+gaussian"
 )
 
+
+def any_two(first, second, third):
+    """Triples that have every two values of any two lists together, where the last is no longer than the others: what
+    goes wrong with a value does so with that alone or with one other, and all triples are many times as many.
+    """
+    return [(a, b, third[(i + j) % len(third)]) for i, a in enumerate(first) for j, b in enumerate(second)]
+
+
 every_pair = pytest.mark.parametrize("pair", [*PAIRS, *TWO_COVERING], ids=str)

@@ -13,6 +13,7 @@ import costlayer as cl
 from costlayer.catalogue import build
 from costlayer.evaluate import evaluate
 from costlayer.torch import CostLayer
+from covering import any_two
 
 INF = math.inf
 LARGE, SMALL = (331, 211), (7, 5, 109)  # more than a block; the examples of rows along two axes
@@ -398,9 +399,9 @@ TORCHS = {
 }
 
 
-@pytest.mark.parametrize("kind", ["float64", "float32", "bfloat16", "float16"])
-@pytest.mark.parametrize("layout", TORCHS)
-@pytest.mark.parametrize("name", jobs.PAIRS)
+@pytest.mark.parametrize(
+    ("layout", "name", "kind"), any_two([*TORCHS], jobs.PAIRS, ["float64", "float32", "bfloat16", "float16"])
+)
 def test_a_layout_of_tensors_changes_nothing(name, layout, kind):
     """Of scores, targets, weights and the gradient from above."""
     pair, kind = build(name, {}), getattr(torch, kind)

@@ -1,7 +1,6 @@
 """Two processes that train together: each has part of the batch, and together they have the gradient of the whole."""
 
 import os
-import sys
 import tempfile
 
 import torch
@@ -31,8 +30,17 @@ def whole():
     return network.weight.grad
 
 
-def work(rank, way, path):
+def work(rank, path):
     dist.init_process_group("gloo", init_method=f"file://{path}", rank=rank, world_size=2)
+    for way in ("DDP", "FSDP2"):
+        train(rank, way)
+    dist.barrier()
+    # without taking the group apart: torch's destructor holds the interpreter's lock while it waits for a thread that
+    # may itself wait for that lock to drop the last all-reduce
+    os._exit(0)
+
+
+def train(rank, way):
     network, x, y = batch()
     start = sum(SIZES[:rank])
     x, y = x[start : start + SIZES[rank]], y[start : start + SIZES[rank]]
@@ -48,13 +56,9 @@ def work(rank, way, path):
     (CrossEntropyLoss(reduction="sum")(model(x), y) / count * 2).backward()
     again = network.weight.grad
     torch.testing.assert_close(again.full_tensor() if way != "DDP" else again, found)
-    dist.barrier()
-    # without taking the group apart: torch's destructor holds the interpreter's lock while it waits for a thread that
-    # may itself wait for that lock to drop the last all-reduce
-    os._exit(0)
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        mp.spawn(work, (sys.argv[1], f"{folder}/meet"), nprocs=2)
+        mp.spawn(work, (f"{folder}/meet",), nprocs=2)
     print("the same gradient")

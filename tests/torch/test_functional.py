@@ -13,6 +13,7 @@ import torch.nn.functional as F
 
 import costlayer.torch as ct
 from costlayer.torch import functional as ours
+from covering import any_two
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::costlayer.errors.SaturationWarning"),
@@ -26,6 +27,11 @@ DTYPES = pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 SHAPES = [(), (4,), (0,), (3, 5), (1, 5), (0, 5), (2, 3, 2, 2)]
 ROWS = [(4,), (3, 5), (1, 5), (0, 5), (2, 3, 2, 2)]
 REDUCTIONS = ["mean", "sum", "none"]
+
+
+def each_with_each(shapes):
+    """Shapes, types and reductions, any two of them together."""
+    return pytest.mark.parametrize(("shape", "dtype", "reduction"), any_two(shapes, [*TOLERANCE], REDUCTIONS), ids=str)
 
 
 def draw(shape, dtype, kind="real", seed=0):
@@ -82,9 +88,7 @@ POINTWISE = {
 }
 
 
-@DTYPES
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@each_with_each(SHAPES)
 @pytest.mark.parametrize("name", POINTWISE)
 def test_losses_of_single_scores(name, shape, reduction, dtype):
     kind, variants = POINTWISE[name]
@@ -169,9 +173,7 @@ def test_binary_cross_entropy_with_every_weight(soft, reduction, dtype):
         agree("binary_cross_entropy_with_logits", z, y, reduction=reduction, **options)
 
 
-@DTYPES
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("shape", ROWS, ids=str)
+@each_with_each(ROWS)
 def test_cross_entropy_with_every_option(shape, reduction, dtype):
     z, axis = draw(shape, dtype), min(1, len(shape) - 1)
     classes = shape[axis]

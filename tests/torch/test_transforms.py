@@ -163,10 +163,13 @@ def test_vmap(name):
     same(torch.func.vmap(lambda z: layer.predict(z[None])[0])(free), layer.predict(free))
 
 
-@pytest.mark.parametrize("dynamic", [False, True])
+COMPILED = [name for name in [*KINDS, *BINARY[:1]] if name not in ("exp_exp+beta", *ROWS)]  # whose graphs take seconds
+
+
 @pytest.mark.parametrize(
-    "name", [name for name in [*KINDS, *BINARY[:1]] if name not in ("exp_exp+beta", *ROWS)]
-)  # whose graphs take seconds
+    ("name", "dynamic"),  # which is a matter of shapes, and these of one score, of rows and of two scores
+    [*((name, False) for name in COMPILED), ("exp+poisson", True), ("softmax+focal", True), (TWO[0], True)],
+)
 def test_a_compiled_graph_with_the_layer_in_it(name, dynamic):
     layer = CostLayer(name)
     torch._dynamo.reset()
