@@ -250,7 +250,8 @@ def siglip_cost(
     """
     _check_towers(a, b)
     n = len(a)
-    labels = torch.sparse_coo_tensor(torch.arange(n, device=a.device).expand(2, n), a.new_ones(n), (n, n))
+    own = torch.arange(n, device=a.device)
+    labels = torch.sparse_coo_tensor(own.expand(2, n), a.new_ones(n), (n, n), check_invariants=False)
     bias = torch.as_tensor(bias, dtype=a.dtype, device=a.device).reshape(()).expand(n)
     options = {"reduction": "sum", **options}
     return linear_cost(a * scale, b, labels, "sigmoid+cross_entropy", bias, **options) / max(n, 1)
@@ -425,7 +426,7 @@ class Call:
             width, room = self.classes, max(ROOM, self.given[2].nbytes // SHARE)  # type: ignore
             copies = 1 if self.in_place else 5 if self.work is torch.bfloat16 else 2  # with δ, and both in float32
         else:
-            width, room, copies = min(fused.BLOCK, self.classes), ROOM // 4, 1
+            width, room, copies = min(fused.BLOCK, self.classes), ROOM // 8, 1
         return min(self.rows or max(1, room // (width * self.work.itemsize * copies)), MOST), width
 
     def _check_labels(self) -> None:
