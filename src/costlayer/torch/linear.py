@@ -246,7 +246,7 @@ def siglip_cost(
 
     >>> a = F.normalize(torch.eye(3), dim=-1)
     >>> round(siglip_cost(a, a, scale=10.0, bias=-5.0).item(), 4)
-    0.0202
+    0.0201
     """
     _check_towers(a, b)
     n = len(a)
