@@ -401,9 +401,9 @@ class Call:
     def tile(self, rows: slice, columns: slice) -> tuple[Tensor, Tensor | None]:
         """Targets and weights of some rows and columns."""
         weight = None if self.weight is None else self.weight[rows]
-        return self.targets.tile(rows, columns), weight[
-            :, columns
-        ] if weight is not None and weight.ndim > 1 else weight
+        if weight is not None and weight.ndim > 1:
+            weight = weight[:, columns]
+        return self.targets.tile(rows, columns), weight
 
     def tiles(self) -> Iterator[tuple[slice, slice]]:
         """Which rows and columns are worked on together."""
@@ -425,6 +425,7 @@ class Call:
         if self.whole_rows:
             width, room = self.classes, max(ROOM, self.given[2].nbytes // SHARE)  # type: ignore
             copies = 1 if self.in_place else 5 if self.work is torch.bfloat16 else 2  # with δ, and both in float32
+            copies += 3 * bool(self.also)
         else:
             width, room, copies = min(fused.BLOCK, self.classes), ROOM // 8, 1
         return min(self.rows or max(1, room // (width * self.work.itemsize * copies)), MOST), width
