@@ -101,8 +101,9 @@ def test_what_stirlings_formula_leaves():
             curve = slope + u * u * (mp.psi(1, u) - 1 / u - 1 / (2 * u * u))
             step = mp.loggamma(u + 0.5) - mp.loggamma(u) - mp.log(u) / 2
             found = *remainder(x, np.log(x)), half_step(x)
-            for got, right, left_out in zip(found, (c, slope, curve, step), (0, 0, 0.25, 0.05), strict=True):
-                size = abs(right) + (1 if x < 8 else left_out)  # what is added up, or ends the series
+            small = (1, 1, min(x, 1), 1)  # what is added up
+            for got, right, part, end in zip(found, (c, slope, curve, step), small, (0, 0, 0.25, 0.05), strict=True):
+                size = abs(right) + (part if x < 8 else end)  # or ends the series
                 truth.close(got, right, size, np.float64, ulps=16, what=f"x = {x}")
 
 

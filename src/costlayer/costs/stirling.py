@@ -25,9 +25,9 @@ def remainder(x, log_x):
     # of a small x the logarithm may be all that is left
     gap, share = log(where(whole, high / x, high)) - where(whole, 0.0, log_x), x * r
     low = c + ((x + 0.5) * gap + (log((cube / p) * (cube / q) * (cube / u)) - 10.0))
-    low_slope = product(x, gap) - 0.5 * share + share * slope - 0.5 - x * once
-    low_curve = low_slope + x * x * twice + share * share * (high + 0.5 + curve - slope) + 0.5 - x
-    return where(near, low, c), where(near, low_slope, slope), where(near, low_curve, curve)
+    beside = product(x, gap) - 0.5 * share + share * slope - x * once  # as small as x, and all that curve has of it
+    low_curve = beside + x * x * twice + share * share * (high + 0.5 + curve - slope) - x
+    return where(near, low, c), where(near, beside - 0.5, slope), where(near, low_curve, curve)
 
 
 def r_sum(a, b, c):

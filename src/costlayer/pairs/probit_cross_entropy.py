@@ -14,7 +14,8 @@ def terms(z, y):
     easy = gain / (1.0 - tail)  # φ/Φ(t)
     right = z >= 0.0
     wrong, fits = where(right, 1.0 - y, y), where(right, y, 1.0 - y)
-    value = product(wrong, 0.5 * t * t + log(root_two_pi() * hazard)) - fits * log1p(-tail)
+    square = product(product(wrong, t), 0.5 * t)  # t² may be beyond the largest number
+    value = square + product(wrong, log(root_two_pi() * hazard)) - fits * log1p(-tail)
     slope = product(wrong, hazard) - fits * easy
     curvature = wrong * (reach + over) * over + fits * easy * (reach + easy)
     return value, where(right, slope, -slope), curvature

@@ -11,7 +11,8 @@ def terms(z, y, gamma_pos, gamma_neg, clip):
     q, p, log_q, log_p = shares(z, e)
     still, whole = p <= clip, clip == 0.0
     m, rest = where(still, 0.5, p - clip), q + clip  # m and 1 − m
-    log_m = where(whole, log_p, log(m))
+    # not of m itself, of whose error a power of m makes a multiple
+    log_m = where(p > 2.0 * clip, log_p + log1p(-clip / p), log(m))
     far = where(whole, -log_q, -where(p > 0.5, log(rest), log1p(-m)))  # −ln (1 − m)
     share, over = where(whole, 1.0, q / where(whole, 1.0, rest)), where(whole, 1.0, p / m)
     scale = exp(product(gamma_neg, log_m))
