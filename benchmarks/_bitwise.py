@@ -22,7 +22,8 @@ def example(pair, kind: str, count: int = COUNT, classes: int = 7) -> tuple[Tens
         z = random.normal(size=(count // classes, classes)) * np.exp(random.uniform(-3, 3, (count // classes, 1)))
         z = -np.sort(-z, axis=1) if pair.activation.thresholds else z
         return torch.from_numpy(rounded(z, kind)).to(dtype), torch.from_numpy(random.integers(0, classes, len(z)))
-    z = random.normal(size=count) * np.exp(random.uniform(-3, 3, count))
+    size = (count, 2) if pair.two else count
+    z = random.normal(size=size) * np.exp(random.uniform(-3, 3, size))
     low, high = max(pair.target.low, -3.0), min(pair.target.high, 3.0)
     inside = (low + high) / 2 + (high - low) * random.uniform(-0.49, 0.49, count)
     y = random.choice([low, high], count) if pair.target.ends_only else inside
@@ -77,7 +78,7 @@ def _threads(pair, z, y, whole) -> bool:
 
 def _strides(pair, z, y, whole) -> bool:
     found = [results(pair, z.repeat_interleave(2, 0)[::2], y.repeat_interleave(2, 0)[::2])]
-    if pair.row:
+    if z.dim() > 1:
         found.append(results(pair, z.T.contiguous().T, y))
     else:
         size = len(z) // 6 * 6

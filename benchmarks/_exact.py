@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from _extended import LOG_2, Extended, exp, expm1, extended, log, log1p, sign, where
+from _extended import LOG_2, PI, Extended, atan, exp, expm1, extended, log, log1p, sign, sqrt, where
 
 CHUNK = 4096  # small enough for the cache
 
@@ -352,11 +352,114 @@ COSTS: dict[str, Callable] = {
 }
 
 
+# Costs of y yeses and 1 − y noes: the value, slope and curvature of each.
+def _yes_and_no(pair, z, y):
+    yes, no = YES_AND_NO[pair.name](z, *pair.values)
+    return tuple(y * a + (1.0 - y) * b for a, b in zip(yes, no, strict=True))
+
+
+def _mirrored(of_yes, z, *parameters):
+    """Of a no, where its probability at z is that of a yes at −z."""
+    value, slope, curve = of_yes(-z, *parameters)
+    return value, -slope, curve
+
+
+def _focal_yes(z, gamma):
+    p, q = _shares(z)
+    lost, scale = _softplus_of(-z), exp(-_softplus_of(z) * gamma)  # −ln p and q^γ
+    near = gamma * p * lost
+    return scale * lost, -scale * (near + q), scale * (near * (gamma * p - q) + p * q * (1.0 + 2.0 * gamma))
+
+
+def _focal(z, gamma, alpha):
+    yes, no = _focal_yes(z, gamma), _mirrored(_focal_yes, z, gamma)
+    return tuple(alpha * a for a in yes), tuple((1.0 - alpha) * b for b in no)
+
+
+def _asymmetric(z, gamma_pos, gamma_neg, clip):
+    p, q = _shares(z)
+    m = p - clip
+    paid = m.high > 0
+    m = where(paid, m, 0.5)
+    rest, lost = q + clip, -log1p(-m)
+    power = exp(log(m) * gamma_neg)
+    slope = power * (gamma_neg * lost / m + 1.0 / rest)
+    inner = gamma_neg * (gamma_neg - 1.0) * lost / (m * m) + 2.0 * gamma_neg / (m * rest) + 1.0 / (rest * rest)
+    gain = p * q
+    no = power * lost, gain * slope, gain * gain * power * inner + gain * (q - p) * slope
+    return _focal_yes(z, gamma_pos), tuple(where(paid, term, 0.0) for term in no)
+
+
+def _excess(t):
+    """φ(t)/Φ(−t) − t for t ≥ 0: by the series of Φ, and far out by Laplace's continued fraction."""
+    near = t.high < 4.0
+    x = where(near, t, 0.0)
+    term = total = x
+    for k in range(3, 161, 2):
+        term = term * x * x / k
+        total = total + term
+    density = exp(x * x * -0.5) / sqrt(2.0 * PI)
+    far = where(near, 4.0, t)
+    fraction = far
+    for k in range(200, 1, -1):
+        fraction = far + k / fraction
+    return where(near, density / (0.5 - density * total) - x, 1.0 / fraction)
+
+
+def _probit_yes(z):
+    t = abs(z)
+    over = _excess(t)
+    hazard = t + over  # φ/Φ(−t)
+    density = exp(t * t * -0.5) / sqrt(2.0 * PI)
+    tail = density / hazard
+    easy = density / (1.0 - tail)
+    up = z.high >= 0
+    value = where(up, -log1p(-tail), t * t * 0.5 + log(sqrt(2.0 * PI) * hazard))
+    return value, -where(up, easy, hazard), where(up, easy * (t + easy), hazard * over)
+
+
+def _cauchit_yes(z):
+    size = abs(z)
+    far = size.high > 1
+    angle = atan(where(far, 1.0 / where(far, size, 1.0), size)) / PI
+    tail = where(far, angle, 0.5 - angle)
+    up = z.high >= 0
+    square = 1.0 + z * z
+    pull = 1.0 / (PI * square * where(up, 1.0 - tail, tail))
+    return where(up, -log1p(-tail), -log(tail)), -pull, pull * (pull + 2.0 * z / square)
+
+
+def _cloglog(z):
+    u = exp(z)
+    m = where(u.high < 4500, u, 4500.0)  # from where on nothing is left of e^−u
+    rest, v = exp(-m), -expm1(-m)
+    value = where(z.high > 0, -log1p(-rest), -z - log(v / m))
+    small = m.high < 0.125
+    x = where(small, m, 0.0)
+    series = _nothing(z)
+    for k in range(30, 1, -1):
+        series = (1.0 - series) * x / k
+    lag = where(small, series * x, m - v)  # e^−u − 1 + u
+    pull = m * rest / v
+    return (value, -pull, pull * lag / v), (u, u, u)
+
+
+YES_AND_NO: dict[str, Callable] = {
+    "sigmoid+focal": _focal,
+    "sigmoid+asymmetric": _asymmetric,
+    "probit+cross_entropy": lambda z: (_probit_yes(z), _mirrored(_probit_yes, z)),
+    "cauchit+cross_entropy": lambda z: (_cauchit_yes(z), _mirrored(_cauchit_yes, z)),
+    "cloglog+cross_entropy": _cloglog,
+}
+
+
 BY_LOGARITHM = {"msle", "poisson", "negative_binomial", "gamma", "inverse_gaussian", "tweedie"}
 
 
 def knows(pair) -> bool:
     activation, cost = pair.activation.name, pair.cost.name
+    if pair.name in YES_AND_NO:
+        return True
     if cost in BY_LOGARITHM:
         return activation in ("softplus", "exp")
     if cost == "cross_entropy":
@@ -372,8 +475,11 @@ def terms(pair, z, y) -> tuple[Extended, Extended, Extended]:
     for start in range(0, len(z.high), CHUNK):
         part = slice(start, start + CHUNK)
         zs, ys = z[part], y if len(y.high) == 1 else y[part]
-        prediction = ACTIVATIONS[pair.activation.name](zs, *pair.activation_values)
-        found = COSTS[pair.cost.name](prediction, zs, ys, *pair.cost_values)
+        if pair.name in YES_AND_NO:
+            found = _yes_and_no(pair, zs, ys)
+        else:
+            prediction = ACTIVATIONS[pair.activation.name](zs, *pair.activation_values)
+            found = COSTS[pair.cost.name](prediction, zs, ys, *pair.cost_values)
         shape = np.broadcast_shapes(zs.shape, ys.shape)
         parts.append([extended(term).broadcast(shape) for term in found])
     return tuple(

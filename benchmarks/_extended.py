@@ -196,3 +196,25 @@ def _log(x: Extended) -> Extended:
     guess = np.log(x.high)
     rest = x * exp(-Extended(guess)) - 1.0
     return rest - rest * rest * 0.5 + guess
+
+
+def sqrt(x) -> Extended:
+    """A Newton step from the long double's root."""
+    x = extended(x)
+    guess = np.sqrt(x.high)
+    safe = np.where(guess == 0, LONG(1), guess)
+    return Extended(guess) + (x - Extended(guess) * guess) / (2.0 * safe)
+
+
+def atan(x) -> Extended:
+    """Of x in [0, 1]: five times halved, then by its series."""
+    x = extended(x)
+    for _ in range(5):
+        x = x / (1.0 + sqrt(1.0 + x * x))
+    square, total = x * x, Extended(LONG(0))
+    for k in range(31, 0, -2):
+        total = 1.0 / Extended(LONG(k)) - square * total
+    return x * total * 32.0
+
+
+PI = 4.0 * atan(LONG(1))

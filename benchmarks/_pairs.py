@@ -22,6 +22,11 @@ import truth
 QUANTITIES = ("value", "delta", "curvature")
 
 
+def several(pair) -> bool:
+    """Whether an example has several scores, and `_rows` measures the pair."""
+    return pair.row or pair.two
+
+
 def exact_terms(pair) -> Callable:
     """Scores and targets to value, δ and curvature: to 128 bits, or for a pair that is new by its printed formula."""
     if _exact.knows(pair):
@@ -90,7 +95,8 @@ class Sample:
         ends = {e for i in (pair.target, pair.range) for e in (i.low, i.high) if np.isfinite(e)}
         self.fixed = np.isin(self.y, list(ends))
         # whether the cost of a right prediction is nothing: within an ulp of it, so may be any result
-        self.vanishes = truth.formula(pair.cost.formula, v=mp.mpf(1), y=mp.mpf(1), **truth.given(pair)) == 0
+        right = truth.formula(pair.cost.formula, v=mp.mpf(1), y=mp.mpf(1), **truth.given(pair))
+        self.vanishes = right == 0 and not pair.cost.yes_or_no  # of a target in between something is left
 
     def _slack(self, k: int, kept: np.ndarray) -> np.ndarray:
         """By how many units of itself a quantity changes in one unit of the score: the next one is its derivative."""
@@ -158,10 +164,10 @@ def _fewer(pair, z, y, own_z, own_y) -> tuple[np.ndarray, np.ndarray]:
 def disagreement(pair, thin: int = 3) -> float | None:
     """How far the 128 bits are from the printed formulas in 1000 digits, in float64 units: at scores to ±800. None
     where the reference is the printed formula itself."""
-    if pair.row:
+    if several(pair):
         import _rows
 
-        return _rows.disagreement(pair)
+        return _rows.disagreement(pair, 2 * thin)
     if not _exact.knows(pair):
         return None
     points = [(z, y) for y in truth.targets(pair) for z in truth.SCORES[::thin] if truth.smooth(pair, z, y)]
@@ -177,4 +183,4 @@ def disagreement(pair, thin: int = 3) -> float | None:
     return worst
 
 
-__all__ = ["HALVES", "QUANTITIES", "Sample", "exact_terms", "numbers"]
+__all__ = ["HALVES", "QUANTITIES", "Sample", "exact_terms", "numbers", "several"]

@@ -1,4 +1,5 @@
-"""Row pairs: few classes against mpmath, and softmax+cross_entropy over up to 200,000 against long doubles."""
+"""Pairs of several scores: rows of few, and two per target, against mpmath; and softmax+cross_entropy over up to
+200,000 classes against long doubles."""
 
 from __future__ import annotations
 
@@ -19,22 +20,44 @@ DIGITS = 250  # shares down to e^−150, and their squares
 
 def sample(pair, kind: str, thin: int = 1) -> list[tuple[np.ndarray, list[tuple]]]:
     """Rows of 2 to 5 scores: random ones, sure and wrong ones, and equals where these are no kink; each with classes
-    and, where the pair takes them, with probabilities. Between classes in order the scores fall."""
-    return [*_drawn(pair, kind, 4), *_drawn(pair, kind, 16)][::thin]
+    and, where the pair takes them, with probabilities. Between classes in order the scores fall. Or two scores for each
+    target: a location and a scale, with errors small and large beside it, or two shapes."""
+    if pair.two:
+        return _drawn_two(pair, kind)[::thin]
+    return [*_drawn(pair, kind, 4), *_drawn(pair, kind, 24 if pair.written else 16)][::thin]
+
+
+def _drawn_two(pair, kind: str) -> list[tuple[np.ndarray, list[tuple]]]:
+    random, found = np.random.default_rng(SEED), []
+    for spread in [(a, b) for a in (0.1, 3.0, 20.0) for b in (0.1, 1.0, 5.0, 20.0, 60.0)] * 32:
+        z = rounded(random.normal(size=2) * spread, kind)
+        if pair.cost.of_error:
+            goals = z[0] + np.array([1e-3, 1.0, 30.0]) * random.normal(size=3)
+        else:  # anywhere, about the mean, and at the ends
+            mean = 1 / (1 + np.exp(float(z[1]) - float(z[0])))
+            goals = np.array([random.uniform(), mean * random.uniform(0.9, 1.1), 2.0 ** -random.uniform(0, 20)])
+        goals = [float(y) for y in rounded(goals, kind) if float(y) in pair.target]
+        found.append((z, [(y,) for y in goals if not pair.cost.of_error or y != z[0]]))  # the kink of laplace
+    return found
 
 
 def _drawn(pair, kind: str, count: int) -> list[tuple[np.ndarray, list[tuple]]]:
     random = np.random.default_rng(SEED)
     fixed = truth.WHOLE_ROWS if pair.written else truth.ROWS
-    rows = [np.array(row) for row in fixed if max(row) - min(row) <= 150]
+    rows = [np.array(row) for row in fixed if pair.written or max(row) - min(row) <= 150]
     for classes in (2, 3, 4, 5):
         for spread in (1e-3, 1.0, 5.0, 20.0):
             rows += [random.normal(size=classes) * spread for _ in range(count)]
+    if pair.written:
+        rows += [np.full(classes, score) for classes in (2, 3, 4, 5) for score in (-2.5, 0.0, 100.0)]
+        rows += [random.normal(size=classes) * 200.0 for classes in (2, 3, 4, 5)]
+    meet = pair.activation.name == "class_scores" or bool(pair.closed and pair.closed.falling)
+    kinks = (-1, 0, 1) if meet else (-1, 1)
     found = []
     for row in rows:
         between = pair.activation.thresholds
         z = rounded(-np.sort(-row) if between else row, kind)
-        if pair.written and np.isin(np.subtract.outer(z, z)[~np.eye(len(z), dtype=bool)], (-1, 0, 1)).any():
+        if pair.written and np.isin(np.subtract.outer(z, z)[~np.eye(len(z), dtype=bool)], kinks).any():
             continue  # rounded to where such costs have a kink, or thresholds meet
         classes = len(z) + between
         y = [tuple(float(j == t) for j in range(classes)) for t in range(min(classes, 3))]
@@ -90,6 +113,8 @@ def knows(pair) -> bool:
 
 def exact_row(pair, z, y):
     """Value, every δ and curvature of one row, by the derivatives of a softmax, written out; else by differences."""
+    if pair.two:
+        return _exact_two(pair, z, y[0])
     if pair.written:
         return truth.row(pair, tuple(map(float, z)), tuple(map(float, y)))
     top = max(z)
@@ -111,6 +136,23 @@ def exact_row(pair, z, y):
     return value, slopes, curves
 
 
+def _exact_two(pair, z, y):
+    """Of two scores, by the printed formulas of the value and of both δ, of which curvatures are differences."""
+    with mp.workdps(truth.two_digits(pair, tuple(map(float, z)))):
+
+        def at(source, z):
+            return truth.formula(source, z=z, y=y, **truth.predict_two(pair, z), **truth.given(pair))
+
+        slopes, curves = [], []
+        for j, source in enumerate((pair._derivative(), pair._derivative(1))):
+            within = truth.predict_two(pair, z)["s"] if pair.cost.of_error and j == 0 else 1
+            step = mp.mpf(truth.STEP) * min(within, 1)
+            low, high = ([*z[:j], z[j] + h, *z[j + 1 :]] for h in (-step, step))
+            slopes.append(at(source, z))
+            curves.append((at(source, high) - at(source, low)) / (2 * step))
+        return at(pair._formula(), z), slopes, curves
+
+
 def measure(
     pair, kind: str, implementation: Callable = ours, thin: int = 1, points: list | None = None
 ) -> dict[str, dict] | None:
@@ -122,8 +164,10 @@ def measure(
         given_points = None if points is None else [(rounded(z, kind), [tuple(y)]) for z, y in points]
         for z, goals in given_points or sample(pair, kind, thin):
             for y in goals:
-                sure = max(y) == 1.0
-                given = np.array([y.index(1.0)]) if sure else rounded([y], kind)
+                if pair.two:
+                    given = rounded(y, kind)
+                else:
+                    given = np.array([y.index(1.0)]) if max(y) == 1.0 else rounded([y], kind)
                 found = implementation(pair, kind, z[None], given)
                 if found is None:  # for such targets
                     continue
@@ -156,12 +200,13 @@ def measure(
 def _around(pair, z, y, kind):
     """The exact results with one score, or one target inside (0, 1), a unit higher."""
     units = [mp.mpf(float(kind.spacing(np.array([LONG(float(x))]))[0])) for x in (*z, *y)]
-    found = []
-    for j in range(len(z)):
-        found.append(exact_row(pair, [*z[:j], z[j] + units[j], *z[j + 1 :]], y))
-        if 0 < y[j] < 1:
-            found.append(exact_row(pair, z, [*y[:j], y[j] + units[len(z) + j], *y[j + 1 :]]))
-    return found
+    by_score = [exact_row(pair, [*z[:j], z[j] + units[j], *z[j + 1 :]], y) for j in range(len(z))]
+    by_target = [
+        exact_row(pair, z, [*y[:j], y[j] + units[len(z) + j], *y[j + 1 :]])
+        for j in range(len(y))
+        if pair.two or 0 < y[j] < 1
+    ]
+    return by_score + by_target
 
 
 def _less(shifted, exact):
@@ -173,13 +218,13 @@ def _less(shifted, exact):
         )
 
 
-def disagreement(pair) -> float | None:
+def disagreement(pair, thin: int) -> float | None:
     """How far the exact rows are from differences of the printed formulas, and for softmax+cross_entropy the long
     doubles from the exact rows, in float64 units; None where they are the same."""
     if not knows(pair):
         return None
     worst, float64 = 0.0, FORMATS["float64"]
-    for z, goals in sample(pair, "float64", 6):
+    for z, goals in sample(pair, "float64", thin):
         for y in goals:
             scores = tuple(map(float, z))
             with mp.workdps(truth.DIGITS):

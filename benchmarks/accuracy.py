@@ -114,7 +114,7 @@ def measure(jobs: int = 0, thin: int = 1, only: list[str] | None = None) -> dict
     import costlayer as cl
     from costlayer.engines.cpu import available_cores
 
-    pairs = [pair for pair in cl.pairs() if not pair.two]  # the others: tests/engines/test_two_scores.py
+    pairs = cl.pairs()
     work = [("pair", str(pair), kind) for kind in KINDS for pair in pairs]
     work += [("bitwise", str(pair), kind) for kind in KINDS for pair in pairs]
     work += [
@@ -195,21 +195,21 @@ def _pair(name: str, kind: str, thin: int) -> dict:
     """The worst errors of costlayer over all scores; and of each implementation, over all and over usual scores."""
     import _rows
     from _implementations import HALVES, OTHERS, available, ours
-    from _pairs import Sample
+    from _pairs import Sample, several
 
     pair = _named(name)
-    rows = min(thin, 4)  # there are few of them
-    found = _rows.measure(pair, kind, thin=rows) if pair.row else Sample(pair, kind, thin).measure()
+    rows, together = min(thin, 4), several(pair)  # there are few rows
+    found = _rows.measure(pair, kind, thin=rows) if together else Sample(pair, kind, thin).measure()
     if kind in HALVES:
         return {"costlayer": found, "beside": None}
     beside, fewer = {}, max(thin, FEWER)
-    sample = None if pair.row else Sample(pair, kind, thin=fewer)
+    sample = None if together else Sample(pair, kind, thin=fewer)
     for other, implementation in {**OTHERS, "costlayer": ours}.items():
         if not available(other) or (other == "costlayer" and not beside):  # nobody to be beside of
             continue
-        everywhere = _rows.measure(pair, kind, implementation, rows) if pair.row else sample.measure(implementation)
+        everywhere = _rows.measure(pair, kind, implementation, rows) if together else sample.measure(implementation)
         if everywhere is not None:
-            usual = None if pair.row else sample.measure(implementation, USUAL)
+            usual = None if together else sample.measure(implementation, USUAL)
             beside[other] = {"all": everywhere, "usual": usual}
     return {"costlayer": found, "beside": beside or None}
 

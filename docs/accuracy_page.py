@@ -252,24 +252,25 @@ def shown(x: str | float) -> str:
     return {"inf": "∞", "-inf": "−∞", "nan": "NaN"}.get(f"{float(x):.4g}", f"{float(x) + 0.0:.4g}".replace("-", "−"))
 
 
-def limits(results: dict) -> tuple[list[list[str]], list[list[str]]]:
-    """The rows for pairs of one score and for softmax pairs."""
-    pointwise, rows = [], []
+def limits(results: dict) -> tuple[list[list[str]], list[list[str]], list[list[str]]]:
+    """What the tables have for pairs of one score, of a whole row, and of two scores per target."""
+    pointwise, rows, two = [], [], []
     for pair, entry in ((pair, entry) for pair, entries in results["limits"].items() for entry in entries):
         value, delta = entry["value"], entry["delta"]
         if "scores" in entry:
             scores = "(" + ", ".join(map(shown, entry["scores"])) + ")"
-            rows.append([pair, scores, shown(value), "(" + ", ".join(map(shown, delta)) + ")"])
+            of_them = two if len(entry["scores"]) == 2 else rows
+            of_them.append([pair, scores, shown(value), "(" + ", ".join(map(shown, delta)) + ")"])
         else:
             at = [f"{shown(a)}, {shown(b)}" for a, b in zip(value, delta, strict=True)]
             pointwise.append([pair, shown(entry["y"]), *at])
-    return pointwise, rows
+    return pointwise, rows, two
 
 
 # ------------------------------------------------------------------------------------------------------------- page
 def page(results: dict) -> str:
     """docs/accuracy.md."""
-    pointwise, rows = limits(results)
+    pointwise, rows, two = limits(results)
     beside_them = ", ".join(f"{name} {version}" for name, version in versions(results).items())
     fewer = max(results["runs"][run]["fewer"] for run in runs_of(results, "others"))
     parts = [
@@ -306,7 +307,7 @@ def page(results: dict) -> str:
         class_reading(results),
         folded("value / δ of the true class / worst δ, raw, in ulp", markdown(*classes(results)[1:3])),
         "## Beside others",
-        f"The same targets and references, and one in {fewer} of the scores; for softmax pairs the same "
+        f"The same targets and references, and one in {fewer} of the scores; for rows the same "
         "rows. The first figure is the worst mixed error in ulp over all of these, the one in brackets that over |z| ≤ "
         f"{results['usual']:g}; — where there is no such loss or the package was not installed. torch is its own loss "
         "of raw scores where it has one, else its activation and then its cost; Optax is under JAX; scikit-learn's "
@@ -320,9 +321,8 @@ def page(results: dict) -> str:
         "## At ±∞ and NaN",
         "What the engine answers, value and δ, in float32; a test holds it to that.",
         folded("pairs of one score", markdown(["pair", "y", "z = −∞", "z = ∞", "z = NaN"], pointwise)),
-        folded(
-            "softmax pairs, three classes, the first the true one", markdown(["pair", "scores", "value", "δ"], rows)
-        ),
+        folded("rows of three scores, the first class the true one", markdown(["pair", "scores", "value", "δ"], rows)),
+        folded("two scores, y = 0.25", markdown(["pair", "scores", "value", "δ"], two)),
         "## When, and on what",
         markdown(["day", "machine", "what was measured"], provenance(results)),
     ]
@@ -396,7 +396,7 @@ def references(results: dict) -> str:
         "of the printed formulas, taken to 1000 digits (`reference` in the results)."
     )
     return said + (
-        f" Of {', '.join(unknown)} there are none yet: the reference is the printed formula itself, to 1000 digits, "
+        f" Of {', '.join(unknown)} there are none: the reference is the printed formula itself, to 300 digits or more, "
         "with differences for derivatives, and fewer points are tried."
         if unknown
         else ""
@@ -435,9 +435,11 @@ Scores come from every binade of the type, subnormal to huge, of both signs, and
 of computing may change its branch, saturate, overflow or underflow; targets lie at the ends and inside; and scores and
 targets are paired so that v − y, or the argument of a branch, is as near to nothing as the type allows. The exact
 results have 128 bits, by formulas written for that and not shared with costlayer. The value of a half is counted in
-units of the half, whatever the type it is returned in. Softmax pairs are measured on rows of 2 to 5 scores, against
-derivatives written out in mpmath, and softmax+cross_entropy with class targets on rows of up to 200,000. Curvature is
-not measured for halves: the layer that takes them does not give it."""
+units of the half, whatever the type it is returned in. Pairs of a whole row are measured on rows of 2 to 5 scores,
+random, sure, wrong, tied and huge, those of softmax against derivatives written out in mpmath; softmax+cross_entropy
+with class targets on rows of up to 200,000. Of two scores per target, random ones of many sizes are tried, with errors
+small and large beside the scale, or fractions about the mean and far from it. Curvature is not measured for halves: the
+layer that takes them does not give it."""
 
 
 def folded(title: str, body: str) -> str:
