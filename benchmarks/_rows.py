@@ -6,6 +6,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import cache
 
 import numpy as np
 from _extended import LONG, Extended
@@ -137,20 +138,27 @@ def exact_row(pair, z, y):
 
 
 def _exact_two(pair, z, y):
-    """Of two scores, by the printed formulas of the value and of both δ, of which curvatures are differences."""
-    with mp.workdps(truth.two_digits(pair, tuple(map(float, z)))):
+    """Of two scores, by the printed formulas of the value and of both δ, of which curvatures are differences: to as
+    many digits as sizes of e^z lose, and what is left of crps where e^−w²/2 is the smallest number."""
+    with mp.workdps(150 + int(sum(map(abs, z))) + (300 if pair.cost.name == "crps" else 0)):
+        value, *of_slopes = _printed(pair)
 
         def at(source, z):
             return truth.formula(source, z=z, y=y, **truth.predict_two(pair, z), **truth.given(pair))
 
         slopes, curves = [], []
-        for j, source in enumerate((pair._derivative(), pair._derivative(1))):
+        for j, source in enumerate(of_slopes):
             within = truth.predict_two(pair, z)["s"] if pair.cost.of_error and j == 0 else 1
             step = mp.mpf(truth.STEP) * min(within, 1)
             low, high = ([*z[:j], z[j] + h, *z[j + 1 :]] for h in (-step, step))
             slopes.append(at(source, z))
             curves.append((at(source, high) - at(source, low)) / (2 * step))
-        return at(pair._formula(), z), slopes, curves
+        return at(value, z), slopes, curves
+
+
+@cache
+def _printed(pair) -> tuple[str, str, str]:
+    return pair._formula(), pair._derivative(), pair._derivative(1)
 
 
 def measure(
