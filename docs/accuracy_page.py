@@ -39,10 +39,42 @@ CAUSES = (
         "softplus+poisson curvature; softplus+negative_binomial curvature",
     ),
     (
+        "Where it is worst, e^−|z|, or the normal density, is subnormal: it has few bits left, and times |z| it has no "
+        "more of them.",
+        "sigmoid+focal curvature; sigmoid+asymmetric δ, curvature; probit+cross_entropy curvature",
+    ),
+    (
         "The curvature jumps at the kink |v − y| = delta, and v, once rounded, is on its other side.",
         "tanh+huber curvature; exp+huber curvature",
     ),
     ("v is beyond the largest number, and v/y would not be.", "exp+mape value, δ, curvature"),
+    (
+        "e^z is beyond the largest number, and (1 − y) e^z, under a target that is a yes but for one unit, would not be.",
+        "cloglog+cross_entropy value, δ, curvature",
+    ),
+    (
+        "The errors of factors add up: the power gamma_neg makes a multiple of that of v − clip, and Φ is the quotient of "
+        "φ and of φ/Φ, which is a polynomial.",
+        "sigmoid+asymmetric value; probit+cross_entropy value",
+    ),
+    (
+        "In w = (v − y)/s the errors of s and of a division or two add up, and w² doubles their sum; e^−w²/2 makes as "
+        "many units of each as w² is large.",
+        "identity_exp+gaussian value, δ, curvature; identity_softplus+gaussian value, δ, curvature; "
+        "identity_exp+student_t value, δ, curvature; identity_softplus+student_t value, δ, curvature; "
+        "identity_exp+crps curvature; identity_softplus+crps curvature",
+    ),
+    (
+        "Two terms cancel where v is all but y, or where the curvature changes its sign; each is right to a few units of "
+        "itself, and of their difference, which has no bound, that is as many more as it is smaller.",
+        "probit+cross_entropy δ; cauchit+cross_entropy δ, curvature; identity_exp+crps value, δ; "
+        "identity_softplus+crps value, δ",
+    ),
+    (
+        "What is left of three logarithms of Γ is of the size of 1, and cancels: in the value where both shapes are near "
+        "1, in δ and curvature where a shape, or y, is tiny.",
+        "exp_exp+beta value, δ, curvature; softplus_softplus+beta value, δ, curvature",
+    ),
     (
         "The errors of v and of a logarithm add up, and the square doubles their sum; in 1/v² and 1/v³ that of v "
         "counts two and three times.",
@@ -60,7 +92,7 @@ CAUSES = (
         "softmax+mse δ, curvature; softmax+mae δ, curvature; softmax+huber δ, curvature; "
         "softmax+binary_cross_entropy δ, curvature; softmax+focal value, δ, curvature; "
         "softmax+cross_entropy δ; softmax+poly1 δ, curvature; "
-        "softmax+gce δ, curvature; softmax+kl value, δ; softmax+js δ, curvature",
+        "softmax+gce δ, curvature; softmax+kl value, δ; softmax+js δ, curvature; entmax15+fenchel_young value, δ",
     ),
 )
 
