@@ -214,7 +214,8 @@ def _around(pair, z, y, kind):
         for j in range(len(y))
         if pair.two or 0 < y[j] < 1
     ]
-    return by_score + by_target
+    # one unit on, two thresholds may have met, or a fraction be 1: there the cost is no number
+    return [found for found in by_score + by_target if isinstance(found[0], mp.mpf) and mp.isfinite(found[0])]
 
 
 def _less(shifted, exact):
