@@ -392,16 +392,16 @@ def _asymmetric(z, gamma_pos, gamma_neg, clip):
 
 def _excess(t):
     """φ(t)/Φ(−t) − t for t ≥ 0: by the series of Φ, and far out by Laplace's continued fraction."""
-    near = t.high < 4.0
+    near = t.high < 6.0
     x = where(near, t, 0.0)
-    term = total = x
-    for k in range(3, 161, 2):
-        term = term * x * x / k
+    square, term, total = x * x, x, x
+    for k in range(3, 241, 2):
+        term = term * square * (Extended(1.0) / k)
         total = total + term
-    density = exp(x * x * -0.5) / sqrt(2.0 * PI)
-    far = where(near, 4.0, t)
+    density = exp(square * -0.5) / sqrt(2.0 * PI)
+    far = where(near, 6.0, t)
     fraction = far
-    for k in range(200, 1, -1):
+    for k in range(80, 1, -1):
         fraction = far + k / fraction
     return where(near, density / (0.5 - density * total) - x, 1.0 / fraction)
 

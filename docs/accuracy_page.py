@@ -41,7 +41,7 @@ CAUSES = (
     (
         "Where it is worst, e^−|z|, or the normal density, is subnormal: it has few bits left, and times |z| it has no "
         "more of them.",
-        "sigmoid+focal curvature; sigmoid+asymmetric δ, curvature; probit+cross_entropy curvature",
+        "sigmoid+focal curvature; sigmoid+asymmetric curvature; probit+cross_entropy curvature",
     ),
     (
         "The curvature jumps at the kink |v − y| = delta, and v, once rounded, is on its other side.",
@@ -58,17 +58,18 @@ CAUSES = (
         "sigmoid+asymmetric value; probit+cross_entropy value",
     ),
     (
-        "In w = (v − y)/s the errors of s and of a division or two add up, and w² doubles their sum; e^−w²/2 makes as "
-        "many units of each as w² is large.",
-        "identity_exp+gaussian value, δ, curvature; identity_softplus+gaussian value, δ, curvature; "
-        "identity_exp+student_t value, δ, curvature; identity_softplus+student_t value, δ, curvature; "
-        "identity_exp+crps curvature; identity_softplus+crps curvature",
+        "1/s² and w = (v − y)/s are divided by the two factors of s, whose errors add up; w² doubles their sum, and "
+        "e^−w²/2 makes as many units of each as w² is large.",
+        "identity_exp+gaussian curvature; identity_softplus+gaussian curvature; identity_softplus+laplace curvature; "
+        "identity_exp+student_t curvature; identity_exp+crps curvature; identity_softplus+crps curvature",
     ),
     (
-        "Two terms cancel where v is all but y, or where the curvature changes its sign; each is right to a few units of "
-        "itself, and of their difference, which has no bound, that is as many more as it is smaller.",
-        "probit+cross_entropy δ; cauchit+cross_entropy δ, curvature; identity_exp+crps value, δ; "
-        "identity_softplus+crps value, δ",
+        "Two terms cancel where the result changes its sign: δ at v = y or thereabouts, that of a scale at an error as "
+        "large, 1 − w² = 0. Each is right to a few units of itself, which are the more units of their difference the "
+        "smaller that is.",
+        "sigmoid+asymmetric δ; probit+cross_entropy δ; cauchit+cross_entropy δ, curvature; identity_exp+gaussian δ; "
+        "identity_softplus+gaussian δ; identity_exp+laplace δ; identity_softplus+laplace δ; identity_exp+student_t δ; "
+        "identity_softplus+student_t value, δ, curvature; identity_exp+crps value, δ; identity_softplus+crps value, δ",
     ),
     (
         "What is left of three logarithms of Γ is of the size of 1, and cancels: in the value where both shapes are near "
