@@ -49,12 +49,12 @@ CAUSES = (
     ),
     ("v is beyond the largest number, and v/y would not be.", "exp+mape value, δ, curvature"),
     (
-        "e^z is beyond the largest number, and (1 − y) e^z, under a target that is a yes but for one unit, would not be.",
+        "e^z is beyond the largest number, and (1 − y) e^z would not be.",
         "cloglog+cross_entropy value, δ, curvature",
     ),
     (
-        "The errors of factors add up: the power gamma_neg makes a multiple of that of v − clip, and Φ is the quotient of "
-        "φ and of φ/Φ, which is a polynomial.",
+        "The errors of factors add up: the power gamma_neg makes a multiple of that of v − clip, and Φ is the quotient "
+        "of φ and of φ/Φ, which is a polynomial.",
         "sigmoid+asymmetric value; probit+cross_entropy value",
     ),
     (
@@ -72,8 +72,8 @@ CAUSES = (
         "identity_softplus+student_t value, δ, curvature; identity_exp+crps value, δ; identity_softplus+crps value, δ",
     ),
     (
-        "What is left of three logarithms of Γ is of the size of 1, and cancels: in the value where both shapes are near "
-        "1, in δ and curvature where a shape, or y, is tiny.",
+        "What is left of three logarithms of Γ is of the size of 1, and cancels: in the value where both shapes are "
+        "near 1, in δ and curvature where a shape, or y, is tiny.",
         "exp_exp+beta value, δ, curvature; softplus_softplus+beta value, δ, curvature",
     ),
     (
