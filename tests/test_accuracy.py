@@ -107,7 +107,7 @@ def test_bounds_are_kept(page, name, kind):
     ],
 )
 def test_a_value_keeps_its_digits(name, z, y):
-    found = _pairs.Sample(cl.pair(name), "float64", points=[(z, y)]).measure()
+    found = _pairs.Sample(cl.pair(name), "float64", points=[(z, y)]).measure(by_reference)
     assert found["value"]["raw"] <= 4.0
 
 
