@@ -21,7 +21,10 @@ def example(pair, kind: str, count: int = COUNT, classes: int = 7) -> tuple[Tens
     if pair.row:
         z = random.normal(size=(count // classes, classes)) * np.exp(random.uniform(-3, 3, (count // classes, 1)))
         z = -np.sort(-z, axis=1) if pair.activation.thresholds else z
-        return torch.from_numpy(rounded(z, kind)).to(dtype), torch.from_numpy(random.integers(0, classes, len(z)))
+        z = rounded(z, kind)
+        if pair.activation.thresholds:
+            z = z[(np.diff(z) < 0).all(axis=1)]  # not where two of them meet in the type
+        return torch.from_numpy(z).to(dtype), torch.from_numpy(random.integers(0, classes, len(z)))
     size = (count, 2) if pair.two else count
     z = random.normal(size=size) * np.exp(random.uniform(-3, 3, size))
     low, high = max(pair.target.low, -3.0), min(pair.target.high, 3.0)
