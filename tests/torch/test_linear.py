@@ -25,6 +25,8 @@ pytestmark = [
 DOUBLE = torch.float64
 TYPES = [DOUBLE, torch.float32, torch.bfloat16, torch.float16]
 ORDER = "softmax+cross_entropy"
+LINEAR = getattr(nn, "LinearCrossEntropyLoss", None)
+needs_torchs = pytest.mark.skipif(LINEAR is None, reason="torch 2.13 and newer have it")
 
 
 def head(n=33, width=7, classes=123, dtype=DOUBLE, seed=0):
@@ -529,6 +531,17 @@ def test_compiled():
     agree([found, *gradients(found, (x, layer.weight))], usual, 1e-10)
 
 
+@needs_torchs
+@pytest.mark.parametrize("places", [(), (2,)])
+def test_torchs_name_compiled(places):
+    module = ct.LinearCrossEntropyLoss(7, 9, out_features=places, bias=True, weight=torch.rand(9))
+    x, y = torch.randn(5, 7, requires_grad=True), torch.randint(9, (5, *places))
+    usual = [module(x, y), *gradients(module(x, y), (x, module.linear.weight))]
+    torch._dynamo.reset()
+    found = torch.compile(module, fullgraph=True, backend="aot_eager")(x, y)
+    agree([found, *gradients(found, (x, module.linear.weight))], usual, 1e-6)
+
+
 # ------------------------------------------------------------------------------------------------ the module
 
 
@@ -689,9 +702,6 @@ def test_what_is_no_number():
 
 
 # ------------------------------------------------------------------------------------------------ torch's name
-
-LINEAR = getattr(nn, "LinearCrossEntropyLoss", None)
-needs_torchs = pytest.mark.skipif(LINEAR is None, reason="torch 2.13 and newer have it")
 
 
 @needs_torchs

@@ -234,6 +234,11 @@ def linear_cross_entropy(
     ):
         return torchs()
     ignored = None if soft else -100 if ignore_index is None else ignore_index
+    if torch.compiler.is_compiling():  # by way of the scores, as a compiler cannot make the layer
+        bias = None if linear_bias is None else linear_bias.flatten()
+        scores = F.linear(input, linear_weight.flatten(0, -2), bias).unflatten(-1, linear_weight.shape[:-1])
+        options = {"reduction": reduction, "label_smoothing": label_smoothing}
+        return cross_entropy(scores, target, weight, ignore_index=-100 if ignored is None else ignored, **options)
     found = {"ignore_index": ignored, "label_smoothing": label_smoothing}
     layer = _layer(
         "softmax+cross_entropy", "sum" if reduction == "mean" and linear_weight.ndim > 2 else reduction, found
