@@ -20,6 +20,7 @@ MEASURED = (
     "cores",
     "precision",
     "upstream",
+    "linear",
     "others",
     "reproducible",
     "startup",
@@ -31,8 +32,13 @@ NAMES = {
     "compile": "torch.compile",
     "optax": "Optax",
     "scikit_learn": "scikit-learn",
+    "chunked": "torch's linear_cross_entropy in chunks",
+    "chunked_512": "the same in chunks of 512",
+    "cut": "cut-cross-entropy",
+    "liger": "Liger",
     "floor": "the floor",
 }
+OTHERS = ("eager", "compile", "optax", "scikit_learn", "chunked", "chunked_512", "cut", "liger")
 STYLES = {  # colours of Okabe and Ito's palette
     "ours": {"color": "#0072B2", "linewidth": 4, "marker": "o", "markersize": 8, "zorder": 3},
     "eager": {"color": "#D55E00", "linewidth": 2.5, "marker": "s", "markersize": 6},
@@ -134,7 +140,7 @@ def slower(found: dict[str, dict]) -> str:
     for name, kept in found.items():
         for case in kept["cases"]:
             seconds = case["seconds"]
-            for other in ("eager", "compile", "optax", "scikit_learn"):
+            for other in OTHERS:
                 if seconds.get("ours") is None or seconds.get(other) is None:
                     continue
                 compared += 1
@@ -236,6 +242,40 @@ def upstream_reading(cases: list[dict]) -> str:
     )
 
 
+def linear_reading(cases: list[dict]) -> str:
+    """What the two element types, growth and the parts of a step come to."""
+    lines = []
+    for case in (case for case in cases if case["case"] in ("float32", "bfloat16")):
+        seconds, memory = case["seconds"], case["mebibytes"]
+        rest = {name: s for name in OTHERS if (s := seconds.get(name)) is not None}
+        best = min((name for name in rest if name != "eager"), key=rest.__getitem__)
+        lines.append(
+            f"In {case['case']} a step of costlayer takes {figure(seconds['ours'] / seconds['floor'])} times as long "
+            f"as its three products. torch eager takes {figure(rest['eager'] / seconds['ours'])} times as long as "
+            f"costlayer, and the fastest of the others, {NAMES[best]}, {figure(rest[best] / seconds['ours'])} times. "
+            f"costlayer takes {figure(memory['ours'])} MiB for it, of which "
+            f"{figure(linear_gradients(case))} are the gradients; torch eager {figure(memory['eager'])}."
+        )
+    for axis in "NDV":
+        own = [case for case in cases if case["case"].startswith(f"{axis} = ")]
+        if own and all(case["mebibytes"] for case in own):
+            first, last = own[0], own[-1]
+            lines.append(
+                f"From {first['case']} to {last['case']} a step of costlayer grows from "
+                f"{figure(1e3 * first['seconds']['ours'])} to {figure(1e3 * last['seconds']['ours'])} ms and from "
+                f"{figure(first['mebibytes']['ours'])} to {figure(last['mebibytes']['ours'])} MiB, one of torch eager "
+                f"from {figure(1e3 * first['seconds']['eager'])} to {figure(1e3 * last['seconds']['eager'])} ms and "
+                f"from {figure(first['mebibytes']['eager'])} to {figure(last['mebibytes']['eager'])} MiB."
+            )
+    return "\n\n".join(lines)
+
+
+def linear_gradients(case: dict) -> float:
+    """The mebibytes of the gradients, that of W in float32."""
+    n, d, v = case["shape"]
+    return d * (n * {"float32": 4, "bfloat16": 2}[case["dtype"]] + 4 * v) / 2**20
+
+
 def others_reading(cases: list[dict]) -> str:
     lines = []
     for case in cases:
@@ -311,6 +351,7 @@ READINGS = {
     "cores": cores_reading,
     "precision": precision_reading,
     "upstream": upstream_reading,
+    "linear": linear_reading,
     "others": others_reading,
     "reproducible": reproducible_reading,
     "startup": startup_reading,
@@ -377,9 +418,33 @@ def cores_figure(cases: list[dict]) -> Figure:
     return drawn
 
 
+def linear_figure(cases: list[dict]) -> Figure:
+    """Time above memory, by N, D and V."""
+    drawn = Figure(figsize=(15, 11), dpi=100, facecolor="white")
+    FigureCanvasAgg(drawn)
+    drawn.text(0.06, 0.96, "A last linear map of more rows, features and classes", size=24, weight="bold", color=INK)
+    panels = drawn.subplots(2, 3, sharex="col", sharey="row")
+    drawn.subplots_adjust(left=0.07, right=0.97, top=0.86, bottom=0.08, wspace=0.08, hspace=0.16)
+    titles = {"N": "examples, N", "D": "features, D", "V": "classes, V"}
+    for row, (key, unit, scale) in enumerate((("seconds", "s", 1.0), ("mebibytes", "B", 2.0**20))):
+        for axes, (axis, title) in zip(panels[row], titles.items(), strict=True):
+            own = [case for case in cases if case["case"].startswith(f"{axis} = ")]
+            sizes = [case["shape"]["NDV".index(axis)] for case in own]
+            shown = [{"seconds": {name: s and scale * s for name, s in case[key].items()}} for case in own]
+            _lines(axes, "time of a step" if row == 0 else "extra memory", sizes, shown, unit, top=0.94)
+            axes.set_xscale("log", base=2)
+            axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+            axes.minorticks_off()
+            axes.yaxis.set_major_locator(LogLocator())
+            if row == 1:
+                axes.set_xlabel(title, size=15, color=MUTED)
+    return drawn
+
+
 FIGURES = {
     "growth": (growth_figure, "Time of a step from a hundred to a hundred million scores"),
     "cores": (cores_figure, "Time of a step with one thread and with more"),
+    "linear": (linear_figure, "Time and memory of a step with a last linear map by examples, features and classes"),
 }
 
 
@@ -392,25 +457,26 @@ def _panels(title: str, pairs: dict) -> tuple[Figure, list]:
     return drawn, list(panels)
 
 
-def _lines(axes, title: str, x: list, cases: list[dict]) -> None:
+def _lines(axes, title: str, x: list, cases: list[dict], unit: str = "s", top: float = 0.91) -> None:
     for name, style in STYLES.items():
         times = [case["seconds"].get(name) for case in cases]
         if any(s is not None for s in times):
             shown = [float("nan") if s is None else s for s in times]
             axes.plot(x, shown, label=NAMES[name], solid_capstyle="round", **style)
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(EngFormatter("s"))
+    axes.yaxis.set_major_formatter(EngFormatter(unit))
     axes.set_title(title, loc="left", size=17, color=INK, pad=12)
     axes.grid(color=GRID, linewidth=1.1)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=13, colors=MUTED, length=0, which="both", pad=6)
     for side in axes.spines.values():
         side.set_visible(False)
-    if axes.get_subplotspec().is_first_col():
+    place = axes.get_subplotspec()
+    if place.is_first_col() and place.is_first_row():
         axes.figure.legend(
             *axes.get_legend_handles_labels(),
             loc="upper left",
-            bbox_to_anchor=(0.055, 0.91),
+            bbox_to_anchor=(0.055, top),
             ncols=len(STYLES),
             frameon=False,
             fontsize=15,
