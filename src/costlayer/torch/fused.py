@@ -21,7 +21,7 @@ from costlayer.torch.layer import _empty, _graph_is_kept
 if TYPE_CHECKING:
     from costlayer.torch.linear import Call
 
-BLOCK = 2048  # columns of one product: what comes of it is still in the cache when it is added to the rest
+BLOCK = 1536  # columns of one product: what comes of it is still in the cache when it is added to the rest
 DIFFERENTIABLE = ("loss", "logsumexp", "entropy")  # of what may be asked for beside the cost
 Some = Sequence[Tensor | None]
 
@@ -171,6 +171,7 @@ class _Run:
             for x, w in zip(inputs[1:], weights[1:], strict=True):
                 found += product(x, w)
             z[:, _within(part, columns)] = found
+            del found  # its memory, still in the cache, is the next one's
         return z
 
     def _evaluated(self, z: Tensor, y: Tensor, weight: Tensor | None, columns: slice) -> tuple[Any, float, Any]:
@@ -225,12 +226,12 @@ class _Run:
                     by_weight.index_add_(0, kept, product(few.T, x.T).to(self.exact))
                 continue
             if by_input is not None:
-                found = product(delta, w[columns].to(self.work).T)  # type: ignore
-                _add(by_input[rows], found, self.cleared or columns.start > 0)
+                more = self.cleared or columns.start > 0
+                _add(by_input[rows], product(delta, w[columns].to(self.work).T), more)  # type: ignore
             if by_weight is not None:
-                for part in parts(columns):
-                    found = product(delta[:, _within(part, columns)].T, x.T)
-                    _add(by_weight[part], found, self.cleared or rows.start > 0)
+                for part in parts(columns):  # one's memory, still in the cache, is the next one's: no name holds it
+                    more = self.cleared or rows.start > 0
+                    _add(by_weight[part], product(delta[:, _within(part, columns)].T, x.T), more)
 
     def _kept(self, delta: Tensor) -> Tensor | None:
         """The columns in which δ is more than the threshold somewhere; None if that is most of them."""
