@@ -197,7 +197,12 @@ def products(case: Case) -> dict[str, dict[str, Callable[[], object]]]:
 # -------------------------------------------------------------------------------------------------------- in parts
 
 
-OF_A_STEP = {"product": "products", "_evaluated": "δ", "_add": "additions"}  # by costlayer's function that does it
+OF_A_STEP = {  # by costlayer's function that does it
+    "product": "products",
+    "put_product": "products",
+    "_evaluated": "δ",
+    "_add": "additions",
+}
 
 
 class Spent:
@@ -208,9 +213,9 @@ class Spent:
 
         self.seconds = dict.fromkeys(OF_A_STEP.values(), 0.0)
         self.inside = False
-        owners = {"product": fused, "_evaluated": fused._Run, "_add": fused}
+        owners = {"_evaluated": fused._Run}
         self.patches = [
-            mock.patch.object(owners[name], name, self._timed(getattr(owners[name], name), part))
+            mock.patch.object(owner := owners.get(name, fused), name, self._timed(getattr(owner, name), part))
             for name, part in OF_A_STEP.items()
         ]
 

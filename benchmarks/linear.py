@@ -1,5 +1,9 @@
 """The last linear map and its pair, forward and backward, beside its three products and what else there is: time and
-memory. `--only` measures some parts again, and leaves the others as they were."""
+memory. `--only` measures some parts again, and leaves the others as they were.
+
+Two of what it is compared with are not in the extra `bench`, since they ask for Triton, a gigabyte that goes unused:
+`pip install --no-deps -c constraints.txt cut-cross-entropy liger-kernel`, as `make bench` does.
+"""
 
 import argparse
 import json
@@ -12,7 +16,22 @@ from functools import partial
 from pathlib import Path
 
 import _measure
-from _linear import LABELS, OF_A_STEP, ROWS, SCALE, SURE, YESES, Case, Spent, available, data, products, step, ways
+from _linear import (
+    LABELS,
+    OF_A_STEP,
+    PART,
+    ROWS,
+    SCALE,
+    SURE,
+    YESES,
+    Case,
+    Spent,
+    available,
+    data,
+    products,
+    step,
+    ways,
+)
 from _measure import Results, figure, interleaved, process, ratio
 from _speed import THREADS, attempt, set_threads
 
@@ -56,24 +75,25 @@ GROWN = {
 PARTS = (*COMPARED, "growth", "profile")
 NOTES = (
     f"A step is forward and backward from x and W, into fresh gradients; {THREADS} threads; medians of interleaved "
-    "runs, in one process. Extra memory is what a step adds to the most that a process has held, gradients included, "
-    "in a process of its own. The three products are z = x Wᵀ, δ W and δᵀ x, each whole and by the fastest way at "
-    "hand: torch.mm into memory that is there, or oneDNN's; in parts, for 2,048 classes at a time where that is faster. In brackets: the bounds that were set beforehand.\n\n"
-    "Liger's fused linear cross entropy runs on no processor; what is measured is its base of losses in chunks, with "
-    "cross entropy alone. Of cut-cross-entropy it is the way of its two that runs on a processor. The trained model "
-    "is made up: classes drawn as often as words (1/j), W random with one feature that holds the logarithm of how "
-    f"often, x the W of the true class {SURE:g} times and noise of deviation 1. What δ leaves out is what is at most "
-    f"2^-12 in all rows of a tile. The labels are {LABELS} per example, for torch made a dense target in the step. The "
-    f"towers are (N, D) each, their scores scaled by {SCALE:g}; torch holds them whole, and is given the mean of two "
-    "cross entropies, of them and of them turned. The large case is one run each, in a process of its own, so that "
-    "its time includes what the first step takes for new memory."
+    "runs, in one process. Extra memory is what a step adds to the most that a process has held, gradients "
+    "included, in a process of its own. The three products are z = x Wᵀ, δ W and δᵀ x, each whole and by the "
+    f"fastest way at hand: torch.mm into memory that is there, or oneDNN's; in parts, for {PART:,} classes at a time "
+    "where that is faster. In brackets: the bounds that were set beforehand.\n\n"
+    "Liger's fused linear cross entropy runs on no processor; what is measured is its base of losses in chunks, "
+    "with cross entropy alone. Of cut-cross-entropy it is the way of its two that runs on a processor. The trained "
+    "model is made up: classes drawn as often as words (1/j), W random with one feature that holds the logarithm of "
+    f"how often, x the W of the true class {SURE:g} times and noise of deviation 1. What δ leaves out is what is at "
+    f"most 2^-12 in all rows of a tile. The labels are {LABELS} per example, for torch made a dense target in the "
+    f"step. The towers are (N, D) each, their scores scaled by {SCALE:g}; torch holds them whole, and is given the "
+    "mean of two cross entropies, of them and of them turned. The large case is one run each, in a process of its "
+    "own, so that its time includes what the first step takes for new memory."
 )
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--what", nargs="+", choices=("time", "memory"), default=("time", "memory"))
+    parser.add_argument("--what", nargs="*", choices=("time", "memory"), default=("time", "memory"), help="or nothing")
     parser.add_argument("--runs", type=int, default=5, help="of which the median is taken")
     parser.add_argument("--quick", action="store_true", help="small sizes, one run, kept in a temporary folder")
     asked = parser.parse_args(arguments)
@@ -142,7 +162,7 @@ def grow(results: Results, before: dict[str, dict], what: tuple[str, ...], asked
 
 def profile(results: Results, before: dict[str, dict], what: tuple[str, ...], asked: argparse.Namespace) -> None:
     """What a step goes to."""
-    parts = [*OF_A_STEP.values(), "the rest"]
+    parts = [*dict.fromkeys(OF_A_STEP.values()), "the rest"]
     rows = results.table(["", "a step, ms", *(f"{part}, %" for part in parts)], "Where the time goes")
     for kind in ("float32", "bfloat16"):
         name, case = f"profile, {kind}", COMPARED[kind].smaller(64) if asked.quick else COMPARED[kind]

@@ -167,11 +167,10 @@ class _Run:
         for part in parts(columns):
             bias = None if self.bias is None else self.bias[part].to(self.work).contiguous()
             weights = [w[part].to(self.work) for w in self.weights]  # type: ignore
-            found = product(inputs[0], weights[0], bias)
+            place = z[:, _within(part, columns)]
+            put_product(place, inputs[0], weights[0], bias)
             for x, w in zip(inputs[1:], weights[1:], strict=True):
-                found += product(x, w)
-            z[:, _within(part, columns)] = found
-            del found  # its memory, still in the cache, is the next one's
+                place += product(x, w)
         return z
 
     def _evaluated(self, z: Tensor, y: Tensor, weight: Tensor | None, columns: slice) -> tuple[Any, float, Any]:
@@ -276,6 +275,16 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
         return torch.ops.mkldnn._linear_pointwise(a, b if _is_matrix(b) else b.contiguous(), bias, "none", [], "")
     found = torch.mm(_filled(a), _filled(b).T)[: len(a), : len(b)]
     return found if bias is None else found + bias
+
+
+def put_product(place: Tensor, a: Tensor, b: Tensor, bias: Tensor | None) -> None:
+    """The same at a place. In bfloat16 torch.mm is oneDNN's too, and writes there itself."""
+    if a.dtype is not torch.bfloat16:
+        place.copy_(product(a, b, bias))
+    elif bias is None:
+        torch.mm(a, b.T, out=place)
+    else:
+        torch.addmm(bias, a, b.T, out=place)
 
 
 def _is_matrix(b: Tensor) -> bool:
