@@ -8,7 +8,6 @@ Two of what it is compared with are not in the extra `bench`, since they ask for
 import argparse
 import json
 import os
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -249,7 +248,7 @@ def folder() -> dict[str, str]:
 
 
 def spent(case: Case, runs: int) -> dict[str, float]:
-    """The medians of a step's seconds and of its parts."""
+    """The seconds of a step and of its parts, of the run with the median step."""
     x, w, y = data(case)
     loss, found = ways(case)["ours"](), []
     step(loss, x, w, y)
@@ -259,7 +258,7 @@ def spent(case: Case, runs: int) -> dict[str, float]:
             step(loss, x, w, y)
             whole = time.perf_counter() - start
         found.append({"step": whole, **spent.seconds, "the rest": whole - sum(spent.seconds.values())})
-    return {part: statistics.median(each[part] for each in found) for part in found[0]}
+    return sorted(found, key=lambda each: each["step"])[runs // 2]
 
 
 if __name__ == "__main__":

@@ -123,6 +123,86 @@ def test_every_loss_class_can_be_timed(monkeypatch):
         assert list(steps) == ["ours", "eager"]
 
 
+@pytest.fixture
+def linear(monkeypatch, tmp_path):
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    module = load(BENCHMARKS / "linear.py")
+    monkeypatch.setattr(module, "set_threads", lambda _: None)  # the threads too are the test runner's
+    monkeypatch.setattr(module.tempfile, "mkdtemp", lambda: tmp_path)
+    monkeypatch.setattr(module._measure, "RESULTS", tmp_path)
+    monkeypatch.setattr(module._measure.signal, "signal", lambda *_: None)
+    return module
+
+
+def test_the_last_linear_map_is_timed_in_parts(linear):
+    linear.main(["--quick", "--only", "threshold", "profile", "--what", "time"])
+    found = linear.kept()
+    assert found.keys() == {"threshold", "profile, float32", "profile, bfloat16"}
+    assert found["threshold"]["seconds"].keys() == {"floor", "parts", "ours", "eager"}
+    assert found["threshold"]["seconds"]["parts"] <= found["threshold"]["seconds"]["floor"]
+    seconds = found["profile, float32"]["seconds"]
+    assert min(seconds.values()) > 0.0
+    assert seconds.keys() == {"step", "products", "δ", "additions", "the rest"}
+
+
+def test_the_memory_of_a_last_linear_map_is_that_of_a_process(linear):
+    case = linear.Case(linear.ROWS, (8, 256, 16384), "float32")
+    found = linear.alone(case)["mebibytes"]
+    assert found.keys() == {"ours", "eager"}
+    for mebibytes in found.values():
+        assert 16.0 <= mebibytes < 100.0  # the gradient of W, and not much else
+
+
+def test_ways_to_a_last_linear_map_agree(linear):
+    from _linear import data, step
+
+    cases = [case.smaller(256) for case in linear.COMPARED.values() if case.type == "float32"]
+    for case in cases:
+        x, w, y = data(case)
+        gradients = []
+        for name, make in linear.ways(case).items():
+            if name in ("ours", "eager", "chunked"):
+                step(make(), x, w, y)
+                gradients.append((x.grad, w.grad))
+        for others in gradients[1:]:
+            for ours, theirs in zip(gradients[0], others, strict=True):
+                # the threshold leaves out as much for each class, and an input has few here
+                allowed = 0.1 if case.kind == "sure" else 1e-5
+                assert (ours - theirs).abs().max() <= allowed * theirs.abs().max()
+
+
+LINEAR = [
+    {
+        "case": "float32",
+        "pair": "a+b",
+        "shape": [1024, 256, 1024],
+        "dtype": "float32",
+        "seconds": {"floor": 1.0, "ours": 2.0, "eager": 6.0, "cut": 4.0, "liger": None},
+        "mebibytes": {"ours": 3.0, "eager": 9.0},
+    },
+    *(
+        {
+            "case": f"N = {n}",
+            "pair": "a+b",
+            "shape": [n, 2, 3],
+            "seconds": {"ours": n * 1e-3, "eager": n * 3e-3},
+            "mebibytes": {"ours": n / 2, "eager": n},
+        }
+        for n in (1, 8)
+    ),
+]
+
+
+def test_the_reading_of_the_last_linear_map(speed):
+    first, grown = speed.linear_reading(LINEAR).split("\n\n")
+    assert "takes 2.00 times as long as its three products. torch eager takes 3.00 times" in first
+    assert "the fastest of the others, cut-cross-entropy, 2.00 times" in first
+    assert "3.00 MiB for it, of which 2.00 are the gradients; torch eager 9.00." in first
+    assert grown.startswith("From N = 1 to N = 8 a step of costlayer grows from 1.00 to 8.00 ms and from 0.500 to 4.00")
+    assert "torch eager from 3.00 to 24.0 ms" in grown
+
+
 def test_the_reading_of_loss_classes_counts_what_is_faster(speed):
     cases = [{"case": size, "seconds": {"ours": 1.0, "eager": eager}} for size, eager in DROP_IN]
     small, large = speed.drop_in_reading(cases).split("\n\n")
