@@ -129,7 +129,7 @@ def compare(
     if found is None:
         return
     n, d, v = (f"{size:,}" for size in case.shape)
-    title = f"{TITLES[part]}: {case.pair}, N = {n}, D = {d}, V = {v}, {case.type}"
+    title = f"{TITLES[part]}: {case.pair}, N = {n}, D = {d}, V = {v}, {case.type}, runs: {found.get('runs', 1)}"
     rows = results.table(["", "a step, ms", "times costlayer's", "extra memory, MiB"], title)
     seconds, memory, hold = found["seconds"], found["mebibytes"], partial(results.bound, f"linear {part}")
     for name in (name for name in NAMES if name in seconds or name in memory):
@@ -168,7 +168,7 @@ def profile(results: Results, before: dict[str, dict], what: tuple[str, ...], as
         found = before.get(name)
         if "time" in what:
             results.begin(name)
-            found = {**named(name, case), "seconds": spent(case, asked.runs)}
+            found = {**named(name, case), "seconds": spent(case, asked.runs), "runs": asked.runs}
         if found is not None:
             results.cases.append(found)
             seconds = found["seconds"]
@@ -195,7 +195,7 @@ def measured(
             found |= alone(case)
         if case.kind != "once" and "time" in what:
             results.begin(f"{name}, time")
-            found["seconds"] = timed(case, runs)
+            found |= {"seconds": timed(case, runs), "runs": runs}
     if found is not None:
         results.cases.append(found)
     return found
