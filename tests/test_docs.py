@@ -124,6 +124,11 @@ def _times_as_fast(pair, shape, other):
     return seconds[other] / seconds["ours"]
 
 
+def _linear(of, whose="ours"):
+    (case,) = (case for case in _results("linear")["cases"] if case["case"] == "float32")
+    return case[of][whose]
+
+
 def _units_of_sigmoid():
     found = _results("accuracy")["scalar"]
     entries = [found[f"sigmoid+cross_entropy: {what}, y = {y}"] for what in ("value", "δ") for y in (0, 1)]
@@ -152,6 +157,9 @@ def _starved():
         (r"value and gradient of sigmoid\+cross_entropy are at most ([\d.]+) units in the last", _units_of_sigmoid),
         (r"classes those of softmax\+cross_entropy at most ([\d.]+) ", _units_of_softmax),
         (r"sigmoid\+mse starved ([\d.]+) % of the outputs", _starved),
+        (r"extra memory \| ([\d.]+) MiB, and", lambda: _linear("mebibytes")),
+        (r"MiB, and [\d.]+ times as fast \| ([\d.]+) MiB", lambda: _linear("mebibytes", "eager")),
+        (r"MiB, and ([\d.]+) times as fast \|", lambda: _linear("seconds", "eager") / _linear("seconds")),
     ],
 )  # fmt: skip
 def test_figures_of_the_readme_are_those_of_the_results(sentence, measured):

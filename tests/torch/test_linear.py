@@ -701,6 +701,23 @@ def test_what_is_no_number():
     assert linear_cost(x, w, y, ignore_index=-100).isnan()
 
 
+@pytest.mark.parametrize("pair", [ORDER, "sigmoid+cross_entropy", "identity+mse"])
+@pytest.mark.parametrize("value", [torch.inf, -torch.inf])
+def test_infinite_weights_do_what_they_do_in_the_composition(pair, value):
+    x, w, b = given = head(6, 4, 9)
+    with torch.no_grad():
+        x[1, 2] = 0.0  # 0 · ∞ is no number
+        w[3, 2] = value
+    y = labels(6, 9) if pair == ORDER else torch.rand(6, 9, dtype=DOUBLE)
+    found = linear_cost(x, w, y, pair, b, reduction="none")
+    usual = plain(x, w, b, y, pair, reduction="none")
+    agree_or_nan = {"rtol": 1e-12, "atol": 1e-12, "equal_nan": True}
+    torch.testing.assert_close(found, usual, **agree_or_nan)
+    ours, theirs = (gradients(loss.nansum(), given) for loss in (found, usual))
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, **agree_or_nan)
+
+
 # ------------------------------------------------------------------------------------------------ torch's name
 
 
