@@ -522,13 +522,56 @@ def test_checkpointing(reentrant):
     agree([each.grad for each in given], usual)
 
 
-def test_compiled():
-    layer, y = LinearCostLayer(7, 123, label_smoothing=0.1).double(), labels()
-    x = head()[0]
-    usual = [layer(x, y), *gradients(layer(x, y), (x, layer.weight))]
+COMPILED = [
+    {"label_smoothing": 0.1},
+    {"bias": False, "ignore_index": 5},
+    {"shift": True, "reduction": "sum"},
+    {"dtype": torch.bfloat16},
+    {"pair": "sigmoid+cross_entropy"},
+    {"reduction": "none"},
+]
+
+
+@pytest.mark.parametrize("options", COMPILED, ids=str)
+def test_compiled(options):
+    torch.manual_seed(0)
+    layer = LinearCostLayer(7, 123, **options)
+    x, y, weight = torch.randn(33, 7, dtype=layer.weight.dtype), labels(), torch.rand(33).round(decimals=1)
+    y = torch.rand(33, 123) if "pair" in options else y
+    of = [x.requires_grad_(), *layer.parameters()]
     torch._dynamo.reset()
-    found = torch.compile(layer, fullgraph=True, backend="aot_eager")(x, y)
-    agree([found, *gradients(found, (x, layer.weight))], usual, 1e-10)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    tolerance = 1e-2 if x.dtype is torch.bfloat16 else 1e-5
+    for given in ((x, y), (x, y, weight)):
+        found, usual = compiled(*given), layer(*given)
+        agree([found, *gradients(3 * found.sum(), of)], [usual, *gradients(3 * usual.sum(), of)], tolerance)
+    frozen = layer.requires_grad_(False)
+    assert gradients(compiled(x, y).sum(), x)[0].any()
+    with torch.no_grad():
+        agree([compiled(x, y)], [frozen(x, y)], tolerance)
+
+
+def test_compiled_graphs_hold_no_scores_and_look_at_targets():
+    layer, x = LinearCostLayer(7, 123), torch.randn(33, 7)
+    graphs = []
+
+    def backend(graph, _):
+        graphs.append(graph)
+        return graph
+
+    torch._dynamo.reset()
+    compiled = torch.compile(layer, fullgraph=True, backend=backend)
+    with torch.autocast("cpu", torch.bfloat16):
+        agree([compiled(x, labels())], [layer(x, labels())])
+    (graph,) = graphs
+    assert "costlayer.linear_cost" in graph.code
+    assert "linear(" not in graph.code.replace("linear_cost", "")
+    with pytest.raises(InvalidValue, match=r"y\[0\]: got class 1000"):
+        compiled(x, torch.full((33,), 1000))
+    other = copy.deepcopy(layer)
+    del layer, compiled
+    torch._dynamo.reset()
+    agree([torch.compile(other, fullgraph=True, backend="eager")(x, labels())], [other(x, labels())])
 
 
 @needs_torchs

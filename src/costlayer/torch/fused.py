@@ -6,7 +6,6 @@ they do not. Of each tile come its part of the cost, and δ; of δ the products 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
 BLOCK = 1536  # columns of one product: what comes of it is still in the cache when it is added to the rest
 DIFFERENTIABLE = ("loss", "logsumexp", "entropy")  # of what may be asked for beside the cost
 Some = Sequence[Tensor | None]
+# Whether torch has oneDNN and its product of a linear layer, and whether that is faster in bfloat16 than in float32.
+ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+BFLOAT16 = ONEDNN and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class Fused(torch.autograd.Function):
@@ -58,6 +60,15 @@ class Fused(torch.autograd.Function):
         if free:  # whoever gets them may keep them: nobody else must hold them, or they would be copied
             ctx.gradients = ()
         return None, *_scaled(gradients, given, upstream[0].item() * ctx.factor, free)
+
+
+def gradients_too(call: Call) -> list[Tensor]:
+    """The reduced cost, and the gradients that are needed, whole."""
+    found = _Run(call, call.given, call.needs).result()
+    return [
+        found.value,
+        *(each for each in _scaled(found.gradients, call.given, found.factor, True) if each is not None),
+    ]
 
 
 def _differentiable(call: Call, given: Some, upstream: Some) -> list[Any]:
@@ -271,7 +282,7 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
         for start in range(BLOCK, a.shape[1], BLOCK):
             found += product(a[:, start : start + BLOCK], b[:, start : start + BLOCK])
         return found
-    if a.dtype is not torch.float64 and has_onednn() and a.shape[1]:
+    if a.dtype is not torch.float64 and ONEDNN and a.shape[1]:
         return torch.ops.mkldnn._linear_pointwise(a, b if _is_matrix(b) else b.contiguous(), bias, "none", [], "")
     found = torch.mm(_filled(a), _filled(b).T)[: len(a), : len(b)]
     return found if bias is None else found + bias
@@ -296,15 +307,3 @@ def _is_matrix(b: Tensor) -> bool:
 def _filled(a: Tensor) -> Tensor:
     down, right = (-len(a)) % 16, (-a.shape[1]) % 16
     return F.pad(a, (0, right, 0, down)) if down or right else a
-
-
-@functools.cache
-def has_onednn() -> bool:
-    """Whether torch has oneDNN, and its product of a linear layer."""
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-
-
-@functools.cache
-def has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 faster than float32."""
-    return has_onednn() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -23,7 +23,7 @@ from costlayer.engines import cpu
 from costlayer.errors import InvalidType, InvalidValue, UnfusedWarning, UnsupportedDerivative
 from costlayer.pair import UNIT, Pair
 from costlayer.scores import Options, alteration, check_classes
-from costlayer.torch import operations
+from costlayer.torch import graph, operations
 
 _STORAGE = {
     torch.float32: "float32",
@@ -117,6 +117,7 @@ class CostLayer(nn.Module):
         self._formulas = self._program()
         self._tanh = None if softcap is None else operations.tanh()  # now, as a graph that is compiled cannot make it
         self._plans: dict[tuple[str, str], tuple] = {}
+        self._number = graph.number(self)
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -130,6 +131,7 @@ class CostLayer(nn.Module):
         super().__setstate__(state)
         self._formulas = self._program()
         self._tanh = None if self.softcap is None else operations.tanh()
+        self._number = graph.number(self)
 
     def _program(self) -> SimpleNamespace:
         """The formulas, over tensors."""

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from costlayer.errors import CostLayerError, InvalidType, InvalidValue
 from costlayer.pair import UNIT, Pair
-from costlayer.torch import fused
+from costlayer.torch import fused, graph
 from costlayer.torch.layer import _HALVES, _STORAGE, CostLayer, _by_engine, _refuse_gradient, _transformed
 
 ROOM = 30 << 20  # bytes of scores that are held at a time,
@@ -80,8 +80,9 @@ def linear_cost(
     The gradients are made in the forward pass, when they are asked for and the reduction is not "none"; otherwise the
     scores are made a second time in the backward pass. Only those are made that are asked for. Scores of bfloat16 are
     rounded to that, those of float16 are not; sums are taken in float32. Under `torch.autocast` of bfloat16 the
-    products are of that type, and gradients of the type of what they are of. Transforms of torch.func, compiled graphs
-    and second derivatives go by way of the scores, whole.
+    products are of that type, and gradients of the type of what they are of. In a compiled graph it is one operation.
+    Second derivatives and transforms of torch.func go by way of the scores, whole, and so do compiled graphs with
+    `also`, sparse targets or the reduction "none".
 
     Returns a scalar, or for "none" the shape of the examples; with `also`, that and a dict.
 
@@ -268,9 +269,10 @@ def _check_towers(a: Tensor, b: Tensor) -> None:
 class Call:
     """One call of `linear_cost`: its arguments, checked and made flat, and what is to be known of them."""
 
+    given: tuple[Tensor | None, ...]
     needs: tuple[bool, ...]
 
-    def __init__(self, layer, x, W, y, bias, weight, low_rank, shift, threshold, also, rows) -> None:
+    def __init__(self, layer, x, W, y, bias, weight, low_rank, shift, threshold, also, rows, work=None) -> None:
         self.layer, self.pair, self.threshold, self.also, self.rows = layer, layer.pair, threshold, also, rows
         _check_sizes(x, W, bias)
         self.classes, self.lead = W.shape[0], x.shape[:-1]
@@ -294,14 +296,7 @@ class Call:
             self.given += _low_rank(x, W, low_rank)
         self.targets.flatten(self.examples)
         self.whole_rows = self.pair.row or self.pair.two
-
-    @cached_property
-    def work(self) -> torch.dtype:
-        """The type of the products."""
-        x = self.given[1]
-        kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype  # type: ignore
-        slow = kind in _HALVES and not (kind is torch.bfloat16 and fused.has_bfloat16())
-        return torch.float32 if slow else kind
+        self.work = work or _work(x)
 
     @cached_property
     def in_place(self) -> bool:
@@ -344,11 +339,17 @@ class Call:
 
     def found(self) -> tuple[Tensor, ...]:
         """The cost, and what else is asked for."""
-        if torch.compiler.is_compiling() or _transformed() or not all(map(_by_engine, self.given[1:])):
+        if _transformed() or not all(_by_engine(each) for each in self.given[1:]):
             return self.composed(self.given)
-        self._check_labels()
         graded = torch.is_grad_enabled()
         self.needs = tuple(graded and each is not None and each.requires_grad for each in self.given)
+        if torch.compiler.is_compiling():
+            if self.also or self.targets.y is None or self.layer.reduction == "none":
+                return self.composed(self.given)
+            options = self.layer._number, float(self.threshold), self.rows or 0, self.work
+            bias, *tensors = self.given
+            return tuple(graph.linear_cost(bias, tensors, self.targets.y, self.weight, [*self.needs], *options)[:1])
+        self.check_labels()
         return fused.Fused.apply(self, *self.given)  # type: ignore
 
     def restored(self, found: Tensor) -> Tensor:
@@ -430,7 +431,7 @@ class Call:
             width, room, copies = min(fused.BLOCK, self.classes), ROOM // 8, 1
         return min(self.rows or max(1, room // (width * self.work.itemsize * copies)), MOST), width
 
-    def _check_labels(self) -> None:
+    def check_labels(self) -> None:
         """Refuse the first class that is none, before any work."""
         y, layer = self.targets.y, self.layer
         if y is None or not self.pair.row or y.is_floating_point():
@@ -474,6 +475,14 @@ def _check_sizes(x: Any, w: Any, bias: Any) -> None:
             raise InvalidType(name, f"{given.dtype} for x of {x.dtype}", "one type", "Convert one of them.")
     if bias is not None and bias.shape != w.shape[:1]:
         raise InvalidValue("bias", f"shape {tuple(bias.shape)} for W of shape {tuple(w.shape)}", f"({len(w)},)")
+
+
+def _work(x: Tensor) -> torch.dtype:
+    """The type of the products."""
+    on = x.device.type
+    kind = torch.get_autocast_dtype(on) if torch.is_autocast_enabled(on) else x.dtype
+    slow = kind in _HALVES and not (kind is torch.bfloat16 and fused.BFLOAT16)
+    return torch.float32 if slow else kind
 
 
 def _low_rank(x: Tensor, w: Tensor, low_rank: tuple[Tensor, Tensor, float]) -> tuple[Tensor, Tensor]:
