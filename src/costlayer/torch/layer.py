@@ -749,15 +749,16 @@ def _empty(shape: torch.Size, dtype: torch.dtype) -> Tensor:
 
 
 def _taken(size: int) -> np.ndarray | None:
-    """Free memory of about this size; out of the list, so that two threads cannot both have it."""
+    """Free memory of about this size, the last that was returned; out of the list, so that two threads cannot both have
+    it."""
     for _ in range(_KEPT):
         try:
-            memory = _free.pop(0)
+            memory = _free.pop()
         except IndexError:
             return None
         if size <= memory.nbytes <= 2 * size:
             return memory
-        _free.append(memory)
+        _free.insert(0, memory)
     return None
 
 
