@@ -138,6 +138,7 @@ def share(
         for _ in waiting:
             pass
         _join(others)
+        arguments = ()  # another thread may hold its task a while longer: not a gradient that is wanted elsewhere
     return sum(totals), next((bad for bad in bads if bad >= 0), -1)
 
 
