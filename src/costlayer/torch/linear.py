@@ -30,7 +30,7 @@ from costlayer.pair import UNIT, Pair
 from costlayer.torch import fused, graph
 from costlayer.torch.layer import _HALVES, _STORAGE, CostLayer, _by_engine, _refuse_gradient, _transformed
 
-ROOM = 30 << 20  # bytes of scores that are held at a time,
+ROOM = 26 << 20  # bytes of scores that are held at a time,
 SHARE = 4  # or such a part of W: with few rows at a time, adding up its gradient would take longer than the products
 MOST = 1024  # rows: beyond that, sums over them would be cut by the number of threads
 ALSO = (*fused.DIFFERENTIABLE, "accuracy")
@@ -72,7 +72,7 @@ def linear_cost(
         also: what else is wanted, of "loss" (of each example), "logsumexp", "entropy" (of softmax of the scores as the
             cost sees them) and "accuracy" (the share of examples whose true class has the highest score, of those not
             ignored). Then a dict of them comes as well; all but the last can be differentiated.
-        rows: how many examples' scores are held at a time; by default as many as take 30 MiB, or a quarter of W if that
+        rows: how many examples' scores are held at a time; by default as many as take 26 MiB, or a quarter of W if that
             is more; never more than 1024.
         options: those of `CostLayer`, such as reduction, ignore_index, class_weight, label_smoothing, z_loss, softcap,
             temperature, and parameters of the pair.
