@@ -188,6 +188,8 @@ def test_sparse_targets_are_the_same_as_dense(kind, rows):
 
 def test_wrong_sparse_targets():
     x, w, _ = head()
+    with pytest.raises(InvalidType, match=r"y\[0\]: got torch.float32; expected whole numbers"):
+        linear_cost(x, w, [[0.0, 1.0]] * 33, "sigmoid+cross_entropy")
     with pytest.raises(InvalidValue, match=r"y\[1\]\[1\]: got 123; expected an index from 0 to 122"):
         linear_cost(x, w, [[1], [2, 123], *[[]] * 31], "sigmoid+cross_entropy")
     with pytest.raises(InvalidValue, match="32"):
@@ -344,6 +346,21 @@ def test_threshold_errs_by_no_more_than_it_says(threshold, rows):
     assert not torch.equal(dx, fx)
 
 
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+@pytest.mark.parametrize("also", [(), ("loss",), ("entropy",)])
+def test_threshold_goes_by_probabilities_whatever_comes_from_above(reduction, also):
+    x, w, b = given = head(200, 64, 3000, DOUBLE)
+    y = labels(200, 3000)
+    with torch.no_grad():
+        x.copy_(0.5 * w[y] + 0.3 * x)
+    one, other = (linear_cost(x, w, y, bias=b, reduction=reduction, threshold=each, also=also) for each in (1e-12, 0.0))
+    one, other = (each[0].sum() + each[1][also[0]].sum() if also else each.sum() for each in (one, other))
+    assert one.requires_grad
+    for few, whole in zip(gradients(one, given), gradients(other, given), strict=True):
+        torch.testing.assert_close(few, whole, rtol=1e-6, atol=1e-9)
+        assert few.any()
+
+
 def test_threshold_in_a_narrow_gap_and_with_weights():
     x, w, b = head(20, 4, 9)
     y, weight = labels(20, 9), torch.rand(20, dtype=DOUBLE)
@@ -352,6 +369,19 @@ def test_threshold_in_a_narrow_gap_and_with_weights():
 
 
 # ------------------------------------------------------------------------------------------------ derivatives
+
+
+def test_targets_written_over_before_the_scores_are_made_again():
+    x, w, _ = head()
+    y = labels()
+    loss = linear_cost(x, w, y, reduction="none").sum()
+    y.zero_()
+    with pytest.raises(UnsupportedDerivative, match="written over"):
+        loss.backward()
+    y = labels()
+    loss = linear_cost(x, w, y)  # its gradients are there already
+    y.zero_()
+    loss.backward()
 
 
 def test_only_the_gradients_that_are_needed(monkeypatch):
@@ -527,6 +557,7 @@ COMPILED = [
     {"bias": False, "ignore_index": 5},
     {"shift": True, "reduction": "sum"},
     {"dtype": torch.bfloat16},
+    {"dtype": torch.float16},
     {"pair": "sigmoid+cross_entropy"},
     {"reduction": "none"},
 ]
@@ -541,7 +572,7 @@ def test_compiled(options):
     of = [x.requires_grad_(), *layer.parameters()]
     torch._dynamo.reset()
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
-    tolerance = 1e-2 if x.dtype is torch.bfloat16 else 1e-5
+    tolerance = 1e-2 if x.dtype.itemsize == 2 else 1e-5
     for given in ((x, y), (x, y, weight)):
         found, usual = compiled(*given), layer(*given)
         agree([found, *gradients(3 * found.sum(), of)], [usual, *gradients(3 * usual.sum(), of)], tolerance)
@@ -568,6 +599,10 @@ def test_compiled_graphs_hold_no_scores_and_look_at_targets():
     assert "linear(" not in graph.code.replace("linear_cost", "")
     with pytest.raises(InvalidValue, match=r"y\[0\]: got class 1000"):
         compiled(x, torch.full((33,), 1000))
+    z = x.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(compiled(z, labels()), z, create_graph=True)
+    with pytest.raises(UnsupportedDerivative):
+        torch.autograd.grad(slope.sum(), z)
     other = copy.deepcopy(layer)
     del layer, compiled
     torch._dynamo.reset()
@@ -631,6 +666,7 @@ def test_module_learns():
     [
         (ORDER, 4, labels(33, 4)),
         ("sigmoid+cross_entropy", 4, (torch.rand(33, 4) < 0.3).float()),
+        ("sigmoid+cross_entropy", 4, [[k % 4, (k + k // 7) % 4] for k in range(33)]),
         ("identity+mse", 1, torch.randn(33)),
         ("identity_exp+gaussian", 6, torch.randn(33, 3)),
         ("identity_exp+gaussian", 2, torch.randn(33)),
@@ -673,6 +709,9 @@ def test_constant_needs_a_bias():
         (lambda x, w, b, y: linear_cost(x, w, y, weight=torch.ones(34)), InvalidValue, "weight: got shape"),
         (lambda x, w, b, y: linear_cost(x, w, y, weight=y * 0.0 - 1), InvalidValue, r"weight\[0\]: got -1.0"),
         (lambda x, w, b, y: linear_cost(x, w, y, also=("margin",)), InvalidValue, "also: got 'margin'"),
+        (lambda x, w, b, y: linear_cost(x, w, y, also=("loss", "loss")), InvalidValue, "each name once"),
+        (lambda x, w, b, y: linear_cost(x, w, y, bias=[0.0] * 123), InvalidType, "bias: got list"),
+        (lambda x, w, b, y: linear_cost(x, w, y, low_rank=([1], [2], 1.0)), InvalidType, "low_rank: got A of list"),
         (lambda x, w, b, y: linear_cost(x, w, y, threshold=1.0), InvalidValue, "threshold: got 1.0"),
         (lambda x, w, b, y: linear_cost(x, w, y, rows=0), InvalidValue, "rows: got 0"),
         (lambda x, w, b, y: linear_cost(x, w, y, CostLayer(ORDER), reduction="sum"), InvalidType, "options"),
@@ -737,6 +776,8 @@ def test_what_is_no_number():
     loss = linear_cost(x, w, y, ignore_index=-100)
     loss.backward()
     assert loss.isfinite()
+    assert w.grad.isfinite().all()
+    assert not x.grad[1].any()
     assert linear_cost(x, w, labels(4)).isnan()
     with torch.no_grad():
         x[1] = 0.0

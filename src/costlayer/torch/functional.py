@@ -200,7 +200,7 @@ def linear_cross_entropy(
     options: Any = None,
 ) -> Tensor:
     """`torch.nn.functional.linear_cross_entropy`, of torch 2.13, by softmax+cross_entropy and `linear_cost`: the scores
-    are never held, whatever `options` says; their `batch_chunk_size` is how many rows there are at a time.
+    are not held, whatever `options` says, but in compiled graphs; `batch_chunk_size` is how many rows there are at once.
 
     >>> linear_cross_entropy(torch.zeros(2, 3), torch.zeros(4, 3), torch.tensor([0, 3]))
     tensor(1.3863)
@@ -229,7 +229,8 @@ def linear_cross_entropy(
         or not 0.0 <= label_smoothing < 1.0
         or (weight is not None and (weight.dtype != input.dtype or weight.requires_grad))
         or linear_weight.ndim < 2
-        or not 1 <= input.ndim <= min(2, linear_weight.ndim)
+        or not 1 <= input.ndim <= 2
+        or (input.ndim == 1 and linear_weight.ndim > 2)
         or (linear_bias is not None and linear_bias.shape != linear_weight.shape[:-1])
     ):
         return torchs()

@@ -50,8 +50,10 @@ class Fused(torch.autograd.Function):
     def backward(ctx, *upstream: Tensor | None):  # type: ignore
         given, call = ctx.saved_tensors, ctx.call
         if torch.is_grad_enabled():  # further derivatives are asked for
+            call.check_unchanged()
             return None, *_differentiable(call, given, upstream)
         if ctx.gradients is None:
+            call.check_unchanged()
             found = _Run(call, given, call.needs, _above(call, upstream, ctx.factor)).result()
             return None, *_scaled(found.gradients, given, 1.0, free=True)
         if upstream[0] is None:
@@ -99,7 +101,7 @@ def _scaled(gradients: Some, given: Some, factor: float, free: bool) -> Iterator
         elif gradient.dtype is of.dtype:
             yield gradient * factor if not free else gradient.mul_(factor) if factor != 1.0 else gradient
         else:
-            found = torch.empty_like(of, memory_format=torch.contiguous_format)
+            found = _empty(of.shape, of.dtype)
             for part in parts(slice(0, len(gradient))):  # without as much again in between
                 found[part] = gradient[part] * factor
             yield found
@@ -134,8 +136,9 @@ class _Run:
         total, count, kept = 0.0, 0.0, 0.0
         with torch.no_grad():
             for rows, columns in call.tiles():
+                y, weight = call.tile(rows, columns)
                 inputs = [x[rows].to(self.work).contiguous() for x in self.inputs]  # type: ignore
-                z, (y, weight) = self._scores(inputs, columns), call.tile(rows, columns)
+                z = self._scores(inputs, columns)
                 if self.above is None and sides:
                     for name, found in zip(call.also, call.sides(z, y, weight, each=True), strict=True):
                         sides[name][rows] = found
@@ -150,9 +153,13 @@ class _Run:
                     place = values[rows] if values.ndim == 1 or self.pair.two else values[rows, columns]
                     place.copy_(torch.as_tensor(value).view_as(place))
                 if delta is not None:
+                    few = self._few(delta) if beside is None else None
                     delta = self._from_above(delta, rows, columns)
                     delta = (delta if beside is None else delta + beside).to(self.work)
-                    self._multiply(inputs, delta, rows, columns)
+                    left_out = call.left_out(y, weight)
+                    if left_out is not None:
+                        inputs = [_without(x, left_out) for x in inputs]
+                    self._multiply(inputs, delta, rows, columns, few)
         if "accuracy" in sides:
             sides["accuracy"] = sides["accuracy"].sum() / kept if kept else torch.tensor(torch.nan, dtype=exact)
         if each or layer.reduction == "sum":
@@ -173,7 +180,7 @@ class _Run:
         """The scores of a tile, part by part: of more at once the system would have to find new memory each time."""
         rows, width = len(inputs[0]), columns.stop - columns.start
         if self.room is None:
-            self.room = torch.empty(self.call.most, dtype=self.work)
+            self.room = _empty(torch.Size((self.call.most,)), self.work)
         z = self.room[: rows * width].view(rows, width)
         for part in parts(columns):
             bias = None if self.bias is None else self.bias[part].to(self.work).contiguous()
@@ -222,18 +229,17 @@ class _Run:
             scores = z.detach().to(self.exact, copy=True).requires_grad_()
             return torch.autograd.grad(self.call.of_softmax(scores, given), scores, [*given.values()])[0]  # type: ignore
 
-    def _multiply(self, inputs: list[Tensor], delta: Tensor, rows: slice, columns: slice) -> None:
-        """Add the products of δ to the gradients."""
+    def _multiply(self, inputs: list[Tensor], delta: Tensor, rows: slice, columns: slice, few: Tensor | None) -> None:
+        """Add the products of δ, or of a few of its columns, to the gradients."""
         if self.sums[0] is not None:
             _add(self.sums[0][columns], delta.sum(0, dtype=self.exact), self.cleared or rows.start > 0)
-        kept = self._kept(delta)
         for x, w, by_input, by_weight in zip(inputs, self.weights, self.sums[1::2], self.sums[2::2], strict=True):
-            if kept is not None:
-                few = delta[:, kept]
+            if few is not None:
+                part = delta[:, few]
                 if by_input is not None:
-                    by_input[rows] += product(few, w[kept].to(self.work).T)  # type: ignore
+                    by_input[rows] += product(part, w[few].to(self.work).T)  # type: ignore
                 if by_weight is not None:
-                    by_weight.index_add_(0, kept, product(few.T, x.T).to(self.exact))
+                    by_weight.index_add_(0, few, product(part.T, x.T).to(self.exact))
                 continue
             if by_input is not None:
                 more = self.cleared or columns.start > 0
@@ -243,13 +249,13 @@ class _Run:
                     more = self.cleared or rows.start > 0
                     _add(by_weight[part], product(delta[:, _within(part, columns)].T, x.T), more)
 
-    def _kept(self, delta: Tensor) -> Tensor | None:
+    def _few(self, delta: Tensor) -> Tensor | None:
         """The columns in which δ is more than the threshold somewhere; None if that is most of them."""
         if not self.call.threshold:
             return None
         most = torch.maximum(delta.amax(0), -delta.amin(0))
-        kept = (~(most <= self.call.threshold)).nonzero().squeeze(1)  # and those that are no numbers
-        return kept if len(kept) < delta.shape[1] // 2 else None
+        few = (~(most <= self.call.threshold)).nonzero().squeeze(1)  # and those that are no numbers
+        return few if len(few) < delta.shape[1] // 2 else None
 
 
 def parts(columns: slice) -> Iterator[slice]:
@@ -260,6 +266,12 @@ def parts(columns: slice) -> Iterator[slice]:
 
 def _within(part: slice, columns: slice) -> slice:
     return slice(part.start - columns.start, part.stop - columns.start)
+
+
+def _without(x: Tensor, left_out: Tensor) -> Tensor:
+    """Inputs without what is no number in rows that are left out: their δ is 0, but 0 · NaN would come into a sum."""
+    bad = left_out & ~x.isfinite().all(1)
+    return x.masked_fill(bad.unsqueeze(1), 0.0) if bad.any() else x
 
 
 def _add(total: Tensor, found: Tensor, more: bool) -> None:

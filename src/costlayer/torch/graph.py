@@ -12,6 +12,8 @@ from typing import Any, Optional
 import torch
 from torch import Tensor
 
+from costlayer.errors import UnsupportedDerivative
+
 _count = itertools.count()
 _layers: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 
@@ -58,10 +60,18 @@ def _(bias, tensors, y, weight, needs, layer, threshold, rows, work):
 
 def _keep(ctx: Any, inputs: tuple, output: list[Tensor]) -> None:
     ctx.needs = inputs[4]
+    ctx.set_materialize_grads(False)
     ctx.save_for_backward(*output[1:])
 
 
 def _backward(ctx: Any, upstream: Sequence[Tensor]) -> tuple:
+    if any(each is not None for each in upstream[1:]):
+        raise UnsupportedDerivative(
+            "x, W",
+            "a second derivative through the linear layer in a compiled graph",
+            "the first",
+            "Do not compile it.",
+        )
     gradients = iter([each * upstream[0].to(each.dtype) for each in ctx.saved_tensors])
     bias, *tensors = (next(gradients) if need else None for need in ctx.needs)
     return bias, tensors, *(None,) * 7

@@ -8,6 +8,7 @@ import math
 import sys
 import warnings
 import weakref
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -751,7 +752,7 @@ def _empty(shape: torch.Size, dtype: torch.dtype) -> Tensor:
 def _taken(size: int) -> np.ndarray | None:
     """Free memory of about this size, the last that was returned; out of the list, so that two threads cannot both have
     it."""
-    for _ in range(_KEPT):
+    for _ in range(len(_free)):
         try:
             memory = _free.pop()
         except IndexError:
@@ -763,13 +764,14 @@ def _taken(size: int) -> np.ndarray | None:
 
 
 def _return(memory: np.ndarray) -> None:
-    """Keep the memory of a gradient for the next one."""
+    """Keep the memory of a gradient for the next one; of several the last, up to twice the largest."""
     _free.append(memory)
-    del _free[:-_KEPT]
+    with suppress(IndexError, ValueError):  # another thread may have taken one meanwhile
+        while sum(sizes := [each.nbytes for each in _free]) > 2 * max(sizes):
+            del _free[0]
 
 
 _free: list[np.ndarray] = []
-_KEPT = 2  # at most: of a layer that is computed with its linear map, the gradients by both
 _HUGE, _PAGE = 1 << 18, 1 << 12  # bytes: what the system would give and take back at every step
 
 

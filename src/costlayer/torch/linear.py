@@ -19,13 +19,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from costlayer.errors import CostLayerError, InvalidType, InvalidValue
+from costlayer.errors import CostLayerError, InvalidType, InvalidValue, UnsupportedDerivative
 from costlayer.pair import UNIT, Pair
 from costlayer.torch import fused, graph
 from costlayer.torch.layer import _HALVES, _STORAGE, CostLayer, _by_engine, _refuse_gradient, _transformed
@@ -63,7 +64,7 @@ def linear_cost(
         low_rank: (A, B, s) adds s x Aᵀ Bᵀ to the scores: a low-rank change of W, which is never formed; A is (r, D),
             B is (V, r).
         shift: whether the targets are the next example's, as of the next token: x without the last and y without the
-            first along the last axis of the examples.
+            first along the last axis of the examples. A weight goes with its target.
         threshold: leave classes whose δ is at most this, in all rows of some hundred at a time, out of the two
             products that make the gradients of x and W. δ is p for the classes that are not the true one, so this is a
             probability, times the example's weight. With S the classes left out and all weights 1, the gradient of a
@@ -94,7 +95,8 @@ def linear_cost(
     tensor(1.3863)
     """
     layer = pair if isinstance(pair, CostLayer) and not options else CostLayer(_name(pair), **options)
-    call = Call(layer, x, W, y, bias, weight, low_rank, shift, threshold, tuple(also), rows)
+    also = (also,) if isinstance(also, str) else tuple(also)
+    call = Call(layer, x, W, y, bias, weight, low_rank, shift, threshold, also, rows)
     loss, *rest = (call.restored(each) for each in call.found())
     return (loss, dict(zip(call.also, rest, strict=True))) if call.also else loss
 
@@ -183,7 +185,7 @@ class LinearCostLayer(nn.Module):
         flat = flat.view(len(flat), 2, -1) if self.cost.pair.two else flat
         return self.cost.predict(flat).reshape(z.shape)
 
-    def constant(self, y: Tensor, weight: Tensor | None = None) -> Tensor:
+    def constant(self, y: Any, weight: Tensor | None = None) -> Tensor:
         """Set the bias to the constant scores with the least cost, and return it: the right start.
 
         >>> layer = LinearCostLayer(8, 2, "softmax+cross_entropy")
@@ -193,10 +195,17 @@ class LinearCostLayer(nn.Module):
         if self.bias is None:
             raise InvalidValue("bias", "none", "one to set", "Make the layer with bias=True.")
         pair = self.cost.pair
-        classes = self.outputs + pair.activation.thresholds if pair.row else None
-        if pair.row and not y.is_floating_point():
-            y, weight = y.reshape(-1), None if weight is None else weight.expand(y.shape).reshape(-1)
-        found = self.cost.constant(y, weight, classes)
+        sparse = isinstance(y, (list, tuple)) or (isinstance(y, Tensor) and y.layout is not torch.strided)
+        if sparse and not pair.row:  # some columns at a time
+            targets = _Targets(SimpleNamespace(pair=pair, lead=torch.Size((len(y),)), classes=self.outputs), y, None)
+            blocks = (targets.tile(slice(0, len(y)), part) for part in fused.parts(slice(0, self.outputs)))
+            found = torch.cat([self.cost.constant(block, weight).reshape(-1) for block in blocks])
+        else:
+            y = torch.as_tensor(y)
+            classes = self.outputs + pair.activation.thresholds if pair.row else None
+            if pair.row and not y.is_floating_point():
+                y, weight = y.reshape(-1), None if weight is None else weight.expand(y.shape).reshape(-1)
+            found = self.cost.constant(y, weight, classes)
         with torch.no_grad():
             self.bias.copy_(found.reshape(-1) if found.numel() == self.outputs else found)
         return self.bias.detach().clone()
@@ -275,6 +284,8 @@ class Call:
     def __init__(self, layer, x, W, y, bias, weight, low_rank, shift, threshold, also, rows, work=None) -> None:
         self.layer, self.pair, self.threshold, self.also, self.rows = layer, layer.pair, threshold, also, rows
         _check_sizes(x, W, bias)
+        _refuse_gradient(weight, "weight")
+        weight = None if weight is None else torch.as_tensor(weight, device=x.device)
         self.classes, self.lead = W.shape[0], x.shape[:-1]
         self._check_options()
         self.targets = _Targets(self, y, x.device)
@@ -282,8 +293,6 @@ class Call:
             x, weight = self._shifted(x, weight)
         shape = self.shape = self.shape_of(*self.lead)
         if weight is not None:
-            _refuse_gradient(weight, "weight")
-            weight = torch.as_tensor(weight, device=x.device)
             if weight.shape != shape[: weight.ndim]:
                 expected = f"{tuple(shape)}, the shape of the examples, or its leading axes"
                 raise InvalidValue("weight", f"shape {tuple(weight.shape)}", expected)
@@ -309,6 +318,8 @@ class Call:
             raise InvalidValue("W", f"{self.classes} rows", f"two for each target of {pair}: an even number")
         if unknown := [name for name in self.also if name not in ALSO]:
             raise InvalidValue("also", repr(unknown[0]), "some of " + ", ".join(ALSO))
+        if len({*self.also}) < len(self.also):
+            raise InvalidValue("also", ", ".join(self.also), "each name once")
         if self.also and not (pair.row and not pair.written):
             raise InvalidValue("also", f"{', '.join(self.also)} for {pair}", "a pair with softmax")
         if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0.0 <= threshold < 1.0:
@@ -344,13 +355,30 @@ class Call:
         graded = torch.is_grad_enabled()
         self.needs = tuple(graded and each is not None and each.requires_grad for each in self.given)
         if torch.compiler.is_compiling():
-            if self.also or self.targets.y is None or self.layer.reduction == "none":
+            halves = any(each is not None and each.dtype is torch.float16 for each in self.given)  # rounded too soon
+            if self.also or self.targets.y is None or self.layer.reduction == "none" or halves:
                 return self.composed(self.given)
             options = self.layer._number, float(self.threshold), self.rows or 0, self.work
             bias, *tensors = self.given
             return tuple(graph.linear_cost(bias, tensors, self.targets.y, self.weight, [*self.needs], *options)[:1])
         self.check_labels()
+        self.versions = self._versions()
         return fused.Fused.apply(self, *self.given)  # type: ignore
+
+    def _versions(self) -> list[int]:
+        """How often targets and weights have been written to."""
+        held = (self.targets.y if self.targets.y is not None else self.targets.sparse[2], self.weight)
+        return [0 if each is None or each.is_inference() else each._version for each in held]
+
+    def check_unchanged(self) -> None:
+        """Refuse to make scores again for targets that are others by now."""
+        if self._versions() != self.versions:
+            raise UnsupportedDerivative(
+                "y, weight",
+                "targets or weights that have been written over since",
+                "them as they were",
+                "Write to a copy of them: y.clone().",
+            )
 
     def restored(self, found: Tensor) -> Tensor:
         """In the shape of the examples as they came."""
@@ -398,6 +426,14 @@ class Call:
         if self.layer.ignore_index is not None and not y.is_floating_point():
             kept &= y != self.layer.ignore_index
         return kept if weight is None else kept & (weight != 0)
+
+    def left_out(self, y: Tensor, weight: Tensor | None) -> Tensor | None:
+        """Which rows of a tile are left out whole; None if nothing says so."""
+        left = None if weight is None or weight.ndim > 1 else weight == 0
+        if self.pair.row and self.layer.ignore_index is not None and not y.is_floating_point():
+            ignored = y == self.layer.ignore_index
+            left = ignored if left is None else left | ignored
+        return left
 
     def tile(self, rows: slice, columns: slice) -> tuple[Tensor, Tensor | None]:
         """Targets and weights of some rows and columns."""
@@ -470,6 +506,8 @@ def _check_sizes(x: Any, w: Any, bias: Any) -> None:
     if w.ndim != 2 or not len(w) or x.ndim < 1 or x.shape[-1] != w.shape[1]:
         given = f"shape {tuple(w.shape)} for x of shape {tuple(x.shape)}"
         raise InvalidValue("W", given, "(V, D), with D the last axis of x and V at least 1")
+    if bias is not None and not isinstance(bias, Tensor):
+        raise InvalidType("bias", type(bias).__name__, "a torch tensor (V,)")
     for name, given in (("W", w), ("bias", bias)):
         if given is not None and given.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
             raise InvalidType(name, f"{given.dtype} for x of {x.dtype}", "one type", "Convert one of them.")
@@ -480,7 +518,8 @@ def _check_sizes(x: Any, w: Any, bias: Any) -> None:
 def _work(x: Tensor) -> torch.dtype:
     """The type of the products."""
     on = x.device.type
-    kind = torch.get_autocast_dtype(on) if torch.is_autocast_enabled(on) else x.dtype
+    cast = torch.is_autocast_enabled(on) and x.dtype is not torch.float64
+    kind = torch.get_autocast_dtype(on) if cast else x.dtype
     slow = kind in _HALVES and not (kind is torch.bfloat16 and fused.BFLOAT16)
     return torch.float32 if slow else kind
 
@@ -491,6 +530,10 @@ def _low_rank(x: Tensor, w: Tensor, low_rank: tuple[Tensor, Tensor, float]) -> t
         down, up, factor = low_rank
     except (TypeError, ValueError):
         raise InvalidType("low_rank", type(low_rank).__name__, "(A, B, s)") from None
+    for name, given in (("A", down), ("B", up)):
+        if not isinstance(given, Tensor) or (given.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type)):
+            got = f"{name} of {given.dtype if isinstance(given, Tensor) else type(given).__name__}"
+            raise InvalidType("low_rank", got, f"tensors of {x.dtype}, the type of x")
     if down.ndim != 2 or down.shape[1] != w.shape[1] or up.shape != (len(w), len(down)):
         got = f"A of shape {tuple(down.shape)}, B of shape {tuple(up.shape)} for W of shape {tuple(w.shape)}"
         raise InvalidValue("low_rank", got, "A (r, D) and B (V, r)")
@@ -503,7 +546,7 @@ class _Targets:
     y: Tensor | None  # None if they are sparse
     sparse: tuple[Tensor, Tensor, Tensor]  # where the rows begin, the columns, and what is there
 
-    def __init__(self, call: Call, y: Any, device: torch.device) -> None:
+    def __init__(self, call: Any, y: Any, device: torch.device | None) -> None:
         _refuse_gradient(y, "y")
         pair, lead, classes = call.pair, call.lead, call.classes
         self.pair, self.classes, self.y, self.one = pair, classes, None, False
@@ -535,8 +578,13 @@ class _Targets:
             given = f"shape {shape} for examples of shape {tuple(lead)}"
             raise InvalidValue("y", given, f"x (N, D), and indices for N rows of {self.classes}")
 
-    def _of_lists(self, y: Sequence, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        rows = [torch.as_tensor(each, dtype=torch.int64, device=device).reshape(-1) for each in y]
+    def _of_lists(self, y: Sequence, device: torch.device | None) -> tuple[Tensor, Tensor, Tensor]:
+        rows = [torch.as_tensor(each, device=device).reshape(-1) for each in y]
+        for i, row in enumerate(rows):
+            if len(row) and (row.is_floating_point() or row.dtype is torch.bool):
+                fix = "Dense targets are a tensor, not lists."
+                raise InvalidType(f"y[{i}]", f"{row.dtype}", "whole numbers, the indices of the yeses", fix)
+        rows = [row.long() for row in rows]
         begin = torch.tensor([0, *map(len, rows)], device=device).cumsum(0)
         column = torch.cat([torch.zeros(0, dtype=torch.int64, device=device), *rows])
         bad = (column < 0) | (column >= self.classes)

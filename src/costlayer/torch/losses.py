@@ -70,7 +70,7 @@ _Linear: Any = getattr(nn, "LinearCrossEntropyLoss", nn.Module)  # older version
 
 class LinearCrossEntropyLoss(_Linear):
     """torch.nn.LinearCrossEntropyLoss (torch 2.13 and newer) by softmax+cross_entropy, with its last linear map inside:
-    the scores are never held, whatever `options` says."""
+    the scores are not held, whatever `options` says, but in compiled graphs."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         linear, shape = self.linear, (self.num_classes, *self.out_features)
