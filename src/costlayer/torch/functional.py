@@ -200,7 +200,8 @@ def linear_cross_entropy(
     options: Any = None,
 ) -> Tensor:
     """`torch.nn.functional.linear_cross_entropy`, of torch 2.13, by softmax+cross_entropy and `linear_cost`: the scores
-    are not held, whatever `options` says, but in compiled graphs; `batch_chunk_size` is how many rows there are at once.
+    are not held, whatever `options` says, but in compiled graphs. Of them, `batch_chunk_size` is how many rows there are
+    at a time.
 
     >>> linear_cross_entropy(torch.zeros(2, 3), torch.zeros(4, 3), torch.tensor([0, 3]))
     tensor(1.3863)
