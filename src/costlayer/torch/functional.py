@@ -199,9 +199,10 @@ def linear_cross_entropy(
     label_smoothing: float = 0.0,
     options: Any = None,
 ) -> Tensor:
-    """`torch.nn.functional.linear_cross_entropy`, of torch 2.13, by softmax+cross_entropy and `linear_cost`: the scores
-    are not held, whatever `options` says, but in compiled graphs. Of them, `batch_chunk_size` is how many rows there are
-    at a time.
+    """`torch.nn.functional.linear_cross_entropy`, of torch 2.13, by softmax+cross_entropy and `linear_cost`.
+
+    The scores are not held, whatever `options` says, but in compiled graphs. Of the options, `batch_chunk_size` is how
+    many rows there are at a time.
 
     >>> linear_cross_entropy(torch.zeros(2, 3), torch.zeros(4, 3), torch.tensor([0, 3]))
     tensor(1.3863)
