@@ -460,7 +460,10 @@ class Call:
     def _tile(self) -> tuple[int, int]:
         """Rows and columns of a tile."""
         if self.whole_rows:
-            width, room = self.classes, max(ROOM, self.given[2].nbytes // SHARE)  # type: ignore
+            own = self.given[2].nbytes  # type: ignore
+            width, room = self.classes, max(ROOM, own // SHARE)
+            if self.work is torch.bfloat16 and room < own < 2 * ROOM:  # the gradient by W will lie there afterwards
+                room = own
             copies = 1 if self.in_place else 5 if self.work is torch.bfloat16 else 2  # with δ, and both in float32
             copies += 3 * bool(self.also)
         else:
