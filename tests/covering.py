@@ -35,3 +35,15 @@ def any_two(first, second, third):
 
 
 every_pair = pytest.mark.parametrize("pair", [*PAIRS, *TWO_COVERING], ids=str)
+
+
+def targets(pair, u):
+    """Targets of a pair that has no rows, of shares u in [0, 1)."""
+    return {
+        "{−1, 1}": 2 * (u > 0.5) - 1,
+        "[0, 1]": u.where(u >= 0.6, (u >= 0.3).to(u.dtype)),
+        "[0, ∞)": (5 * u).floor(),
+        "(0, ∞)": 3 * u + 0.1,
+        "(0, 1)": 0.9 * u + 0.05,
+        "(−∞, ∞)": 4 * u - 2,
+    }[str(pair.target)].to(u.dtype)

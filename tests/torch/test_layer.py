@@ -23,6 +23,7 @@ from costlayer import catalogue
 from costlayer.errors import CostLayerError, InvalidType, InvalidValue, SaturationWarning, UnsupportedDerivative
 from costlayer.torch import CostLayer
 from covering import PAIRS as COVERING
+from covering import targets
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::costlayer.errors.SaturationWarning"),
@@ -93,15 +94,7 @@ def example(pair, shape=(5, 4), dtype=DOUBLE, seed=0):
     if pair.row:
         return z, torch.randint(shape[1], (shape[0], *shape[2:]), generator=random)
     u = torch.rand((shape[0], *shape[2:]) if pair.two else shape, generator=random, dtype=DOUBLE)
-    y = {
-        "{−1, 1}": 2 * (u > 0.5) - 1,
-        "[0, 1]": torch.where(u < 0.3, 0, torch.where(u < 0.6, 1, u)),
-        "[0, ∞)": torch.floor(5 * u),
-        "(0, ∞)": 3 * u + 0.1,
-        "(0, 1)": 0.9 * u + 0.05,
-        "(−∞, ∞)": 4 * u - 2,
-    }[str(pair.target)]
-    return z, y.to(dtype)
+    return z, targets(pair, u).to(dtype)
 
 
 def probabilities(shape, dtype=DOUBLE, seed=1):

@@ -16,7 +16,7 @@ import costlayer.torch as ct
 from costlayer import catalogue
 from costlayer.errors import CostLayerError, InvalidType, InvalidValue, UnsupportedDerivative
 from costlayer.torch import CostLayer, LinearCostLayer, contrastive_cost, fused, linear_cost, siglip_cost
-from covering import every_pair
+from covering import every_pair, targets
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::costlayer.errors.SaturationWarning"),
@@ -77,15 +77,8 @@ def test_every_pair_as_its_composition(pair, reduction, rows):
         given[1], given[2] = torch.zeros(outputs, 7, dtype=DOUBLE), torch.arange(outputs, 0, -1.0, dtype=DOUBLE)
         given = [each.detach().requires_grad_() for each in given]
     u = torch.rand(33, outputs // 2 if pair.two else outputs, generator=torch.Generator().manual_seed(2), dtype=DOUBLE)
-    y = {
-        "{−1, 1}": 2.0 * (u > 0.5) - 1,
-        "[0, 1]": torch.where(u < 0.3, 0, torch.where(u < 0.6, 1, u)),
-        "[0, ∞)": torch.floor(5 * u),
-        "(0, ∞)": 3 * u + 0.1,
-        "(0, 1)": 0.9 * u + 0.05,
-        "(−∞, ∞)": 4 * u - 2,
-    }[str(pair.target)]
-    both(given, labels(classes=outputs) if pair.row else y, name, rows=rows, reduction=reduction, tolerance=1e-10)
+    y = labels(classes=outputs) if pair.row else targets(pair, u)
+    both(given, y, name, rows=rows, reduction=reduction, tolerance=1e-10)
 
 
 @pytest.mark.parametrize("rows", [None, 1, 10])

@@ -112,7 +112,7 @@ class _Run:
 
     def __init__(self, call: Call, given: Some, needs: Sequence[bool], above: dict[str, Tensor] | None = None) -> None:
         self.call, self.layer, self.pair, self.work = call, call.layer, call.layer.pair, call.work
-        self.above, self.given, self.needed = above, given, any(needs)
+        self.above, self.needed = above, any(needs)
         self.bias, self.inputs, self.weights = given[0], given[1::2], given[2::2]
         self.exact = torch.float64 if call.work is torch.float64 else torch.float32
         self.room: Tensor | None = None
@@ -171,7 +171,7 @@ class _Run:
             raise InvalidValue("y", "no examples to average", "at least one", fix)
         else:
             factor, total = 1.0, torch.nan if layer.empty == "nan" else 0.0
-        value = torch.tensor(total * factor if factor == 1.0 else total / count, dtype=torch.float64).to(exact)
+        value = torch.tensor(total if factor == 1.0 else total / count, dtype=torch.float64).to(exact)
         return SimpleNamespace(
             value=value if values is None else values, sides=list(sides.values()), gradients=self.sums, factor=factor
         )

@@ -422,10 +422,8 @@ class Call:
 
     def kept(self, y: Tensor, weight: Tensor | None) -> Tensor:
         """Which rows are not left out."""
-        kept = torch.ones(len(y), dtype=torch.bool, device=y.device)
-        if self.layer.ignore_index is not None and not y.is_floating_point():
-            kept &= y != self.layer.ignore_index
-        return kept if weight is None else kept & (weight != 0)
+        left = self.left_out(y, weight)
+        return torch.ones(len(y), dtype=torch.bool, device=y.device) if left is None else ~left
 
     def left_out(self, y: Tensor, weight: Tensor | None) -> Tensor | None:
         """Which rows of a tile are left out whole; None if nothing says so."""
