@@ -26,6 +26,7 @@ LAYERS = [
     ["evaluate"],
     ["numpy", "constant", "choose"],
     ["torch"],
+    ["sklearn"],
     ["warmup"],
     ["report"],
     ["explain"],

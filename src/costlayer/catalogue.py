@@ -108,6 +108,15 @@ def read_pair(text: str) -> Pair:
     return build(name.strip(), parameters)
 
 
+def write_pair(pair: Pair) -> str:
+    """What `read_pair` reads as this pair.
+
+    >>> write_pair(pair("identity+huber", delta=2.0)), write_pair(pair("identity+mse"))
+    ('identity+huber:delta=2.0', 'identity+mse')
+    """
+    return ":".join([pair.name, *(f"{name}={value!r}" for name, value in pair.parameters.items())])
+
+
 OWN: set[str] = set()  # the names of costs that are not costlayer's
 
 

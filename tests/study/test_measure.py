@@ -6,8 +6,8 @@ from sklearn import metrics as sk
 
 import costlayer as cl
 from costlayer.catalogue import read_pair
+from costlayer.sklearn.encoding import Encoding
 from costlayer.study import measure
-from costlayer.study.target import Encoding
 
 
 def encoding(pair, kind, y, classes=0):

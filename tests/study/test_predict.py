@@ -58,7 +58,7 @@ def test_predictions_are_those_of_the_network_the_study_kept(classes):
     frame = read_table("iris").frame
     predictor = Predictor(classes.folder)
     features = Preparation.load(classes.folder / "preparation.skops").features(frame)
-    weights = {name: value.numpy() for name, value in predictor.network.state_dict().items()}
+    weights = {name: value.numpy() for name, value in predictor.estimator.network_.state_dict().items()}
     hidden = np.maximum(features @ weights["0.weight"].T + weights["0.bias"], 0)
     z = hidden @ weights["2.weight"].T + weights["2.bias"]
     v = cl.predict("sigmoid+cross_entropy", z.astype(np.float64))

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from costlayer.catalogue import read_pair
 from costlayer.errors import InvalidValue
-from costlayer.study.network import batches, build
-from costlayer.study.target import Encoding
-from costlayer.study.train import OPTIMIZERS, Data, RateSearch, Settings, Training
+from costlayer.sklearn.encoding import Encoding
+from costlayer.sklearn.network import batches, build
+from costlayer.sklearn.training import OPTIMIZERS
+from costlayer.study import train
+from costlayer.study.train import Data, RateSearch, Settings
 
 
 @pytest.fixture(scope="module")
@@ -18,13 +19,13 @@ def data():
     rng = np.random.default_rng(0)
     y = {part: np.arange(rows) % 3 for part, rows in (("train", 90), ("validation", 30), ("test", 30))}
     x = {part: rng.normal(size=(len(of), 4)).astype(np.float32) + np.eye(3, 4)[of] * 2 for part, of in y.items()}
-    return Data({part: torch.from_numpy(of.astype(np.float32)) for part, of in x.items()}, y)
+    return Data({part: of.astype(np.float32) for part, of in x.items()}, y)
 
 
 def training(data, pair="softmax+cross_entropy", rate=0.01, trial=False, seed=0, **settings):
     settings = Settings(**{"hidden": (8,), "epochs": 4, "batch_size": 32, **settings})
     encoding = Encoding.fit(pair, "classes", data.y["train"], data.y["train"], 3)
-    return Training(settings.fabric(), settings, data, read_pair(pair), encoding, seed=seed, rate=rate, trial=trial)
+    return train.training(settings, data, encoding, seed=seed, rate=rate, trial=trial)[1]
 
 
 def finish(run):
@@ -83,7 +84,7 @@ def test_the_gradient_norm_is_that_of_the_batch(data):
     run = training(data)
     norms = run.advance()["gradient_norm"]
     net = build(4, (8,), "relu", 3, seed=0)
-    x, y = data.x["train"], torch.from_numpy(data.y["train"])
+    x, y = torch.from_numpy(data.x["train"]), torch.from_numpy(data.y["train"])
     rows = batches(90, 32, 0, 1)[0]
     torch.nn.functional.cross_entropy(net(x[rows]), y[rows]).backward()
     for norm, layer in zip(norms, (net[0], net[2]), strict=True):

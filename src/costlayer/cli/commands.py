@@ -203,8 +203,7 @@ def choose(data: _Data, target: _Target = None, kind: _Kind = None) -> None:
 
         costlayer choose houses.csv --target price
     """
-    from costlayer.study.table import read_table
-    from costlayer.study.target import advise
+    from costlayer.study.table import advise, read_table
 
     print(advise(read_table(data, target), kind))
 

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
 try:
     import fcntl
@@ -23,6 +21,7 @@ except ImportError:  # Windows has no such locks
 
 from costlayer.errors import InvalidValue
 from costlayer.files import write_whole, writing
+from costlayer.study.train import Estimator
 
 
 class RunFolder:
@@ -164,15 +163,8 @@ class RunFolder:
         """Where the best network of a pair so far is kept while the study runs."""
         return self.checkpoint / f"{pair.replace(':', '_')}.safetensors"
 
-    # --- the network ---------------------------------------------------------------------------------------
-
-    @staticmethod
-    def write_network(path: Path, weights: dict[str, torch.Tensor], about: dict[str, Any]) -> None:
-        """Weights, and what it takes to rebuild the network around them."""
-        write_whole(path, save(weights, metadata={"costlayer": json.dumps(about)}))
-
-    def read_network(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """The best network: its weights, and what was written about it."""
+    def check_network(self) -> None:
+        """Raise where no network has been trained to the end."""
         if not self.network_file.exists():
             self.read_config()
             raise InvalidValue(
@@ -181,11 +173,12 @@ class RunFolder:
                 "a finished run",
                 "Go on with it: costlayer study ... --resume.",
             )
+
+    def read_network(self, kind: type[Estimator]) -> Estimator:
+        """The best network."""
         try:
-            with safe_open(self.network_file, framework="pt") as file:
-                about = json.loads(file.metadata()["costlayer"])
-                return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            return kind.load(self.network_file)
+        except InvalidValue as error:
             raise self.damaged(self.network_file, error) from error
 
     def damaged(self, file: Path, why: object) -> InvalidValue:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from costlayer.study.target import Encoding
+from costlayer.sklearn.encoding import Encoding
 
 STARVED_GAIN = 0.01
 """An output is starved when it is wrong by more than half the target's span and less than this share of its error

@@ -9,19 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import torch
 
 import costlayer as cl
-from costlayer.catalogue import read_pair
 from costlayer.errors import InvalidValue
 from costlayer.files import write_whole
+from costlayer.sklearn import CostLayerClassifier, CostLayerRegressor
+from costlayer.sklearn.training import scores
 from costlayer.study.folder import RunFolder
-from costlayer.study.network import build
 from costlayer.study.preparation import Preparation
 from costlayer.study.table import read_features
-from costlayer.study.target import Encoding
 
-_CHUNK = 65_536
 _WRITERS = {
     ".csv": lambda frame, file: frame.write_csv(file),
     ".tsv": lambda frame, file: frame.write_csv(file, separator="\t"),
@@ -40,20 +37,13 @@ class Predictor:
 
     def __init__(self, folder: str | Path) -> None:
         run = RunFolder(folder)
-        weights, about = run.read_network()
+        run.check_network()
         self.preparation = Preparation.load(run.preparation_file)
-        try:
-            self.encoding = Encoding(**about["encoding"])
-            self.pair = read_pair(about["pair"])
-            self.network = build(
-                about["features"], about["hidden"], about["activation"], self.encoding.outputs, about["seed"]
-            )
-            self.network.load_state_dict(weights)
-            if len(self.preparation.feature_names) != about["features"]:
-                raise ValueError("the preparation is another network's")
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise run.damaged(run.network_file, error) from error
-        self.kind = next(self.network.parameters()).dtype
+        kind = CostLayerRegressor if self.preparation.classes is None else CostLayerClassifier
+        self.estimator = run.read_network(kind)
+        self.encoding = self.estimator.encoding_
+        if len(self.preparation.feature_names) != self.estimator.n_features_in_:
+            raise run.damaged(run.network_file, "the preparation is another network's")
 
     def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Predictions for the rows of a table, in their order: "prediction", a class name or a value in the target's
@@ -70,12 +60,7 @@ class Predictor:
 
     def outputs(self, features: np.ndarray) -> np.ndarray:
         """The network's outputs v for prepared rows, (N, outputs)."""
-        x = torch.from_numpy(features)
-        with torch.no_grad():
-            scores = [
-                self.network(x[at : at + _CHUNK].to(self.kind)).float() for at in range(0, max(len(x), 1), _CHUNK)
-            ]
-        return cl.predict(self.pair, torch.cat(scores).numpy())
+        return cl.predict(self.estimator.pair_, scores(self.estimator.network_, features))
 
 
 def predict(

@@ -12,28 +12,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
-from lightning_fabric import Fabric
 
 import costlayer as cl
-from costlayer.catalogue import build, starvation
+from costlayer.catalogue import build, read_pair, starvation
 from costlayer.errors import InvalidValue
 from costlayer.evaluate import predict_and_gain
 from costlayer.files import write_whole
 from costlayer.report import write_report
+from costlayer.sklearn.encoding import CLASS_KINDS, CONTRAST, Encoding
+from costlayer.sklearn.training import OPTIMIZERS, Training, device, threads
 from costlayer.study import measure
 from costlayer.study.folder import RunFolder
 from costlayer.study.preparation import Preparation, drop_missing_target, split
-from costlayer.study.table import Table, read_table
-from costlayer.study.target import CLASS_KINDS, CONTRAST, Encoding, advise, read_pair
-from costlayer.study.train import OPTIMIZERS, PARTS, Data, RateSearch, Settings, Training
+from costlayer.study.table import Table, advise, read_table
+from costlayer.study.train import PARTS, Data, Estimator, RateSearch, Settings, Watched, training
 from costlayer.study.verdict import compared, verdict
 
 _SPLIT_SEED, _VALIDATION, _TEST = 0, 0.2, 0.2
@@ -114,7 +112,7 @@ def study(
         raise InvalidValue("pairs", "none", "at least one pair", "Leave it out for the advised pair and its contrasts.")
     for text in pairs or ():
         read_pair(text)
-    fabric = settings.fabric()
+    device(settings.accelerator, settings.precision)  # which refuses one that this machine has not
     table = read_table(source, target)
     folder = RunFolder(Path(runs) / _checked_name(name or table.name))
     if resume:
@@ -139,7 +137,7 @@ def study(
         for line in task.notes:
             listener.note(line)
         with _Interruption() as interruption:
-            return _Study(folder, task, settings, fabric, listener, interruption).run(state)
+            return _Study(folder, task, settings, listener, interruption).run(state)
 
 
 @dataclass(frozen=True)
@@ -163,7 +161,7 @@ class _Task:
         strata = column.rank("dense") if advice.kind in CLASS_KINDS else column
         parts = dict(zip(PARTS, split(strata.to_numpy(), advice.kind, _SPLIT_SEED, _VALIDATION, _TEST), strict=True))
         preparation = Preparation.fit(frame[parts["train"]], table.target, advice.kind)
-        x, y = torch.from_numpy(preparation.features(frame)), preparation.target(frame)
+        x, y = preparation.features(frame), preparation.target(frame)
         data = Data({part: x[rows] for part, rows in parts.items()}, {part: y[rows] for part, rows in parts.items()})
         classes = preparation.classes or []
         pairs, encodings = _fitting(names, advice, data.y["train"], y, len(classes))
@@ -185,7 +183,7 @@ class _Task:
                 "dropped": preparation.dropped,
                 "features": data.features,
                 "split": {part: len(rows) for part, rows in parts.items()},
-                "hash": _hash(x.numpy(), y),
+                "hash": _hash(x, y),
             },
             "advice": advice.record(),
             "pairs": list(pairs),
@@ -287,7 +285,7 @@ class _Plane:
 
     names: tuple[str, str]
     axes: tuple[np.ndarray, np.ndarray]
-    grid: torch.Tensor
+    grid: np.ndarray
     points: tuple[np.ndarray, np.ndarray]
 
     @classmethod
@@ -300,7 +298,7 @@ class _Plane:
         across, up = (np.linspace(np.nanmin(v), np.nanmax(v), side) for v in values)
         grid = pl.DataFrame({first: np.tile(across, side), second: np.repeat(up, side)})
         points = (values[0][test][:2000], values[1][test][:2000])
-        return cls((first, second), (across, up), torch.from_numpy(preparation.features(grid)), points)
+        return cls((first, second), (across, up), preparation.features(grid), points)
 
     def regions(self, encoding: Encoding, v: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
         """What the network says all over the plane."""
@@ -351,11 +349,10 @@ class _Study:
         folder: RunFolder,
         task: _Task,
         settings: Settings,
-        fabric: Fabric,
         listener: Listener,
         interruption: _Interruption,
     ) -> None:
-        self.folder, self.task, self.settings, self.fabric = folder, task, settings, fabric
+        self.folder, self.task, self.settings = folder, task, settings
         self.listener, self.interruption = listener, interruption
         self.records = folder.read_results()
         self.kept_at = perf_counter()
@@ -365,24 +362,14 @@ class _Study:
         for record in self.records:
             self.listener.record(record)
         try:
-            # matrices as small as these gain nothing from more threads, and one thread always gives the same bits
-            threads = torch.get_num_threads()
-            torch.set_num_threads(1 if self._work() < 1e7 else threads)
             for pair, seed, rate, trial in self._units():
                 self._train(pair, seed, rate, trial, state)
                 state = {}
                 if self.interruption.signal:
                     break
         finally:
-            torch.set_num_threads(threads)
             self.listener.end()
         return self._conclude()
-
-    def _work(self) -> int:
-        """Multiplications of one batch."""
-        outputs = max(encoding.outputs for encoding in self.task.encodings.values())
-        widths = [self.task.data.features, *self.settings.hidden, outputs]
-        return self.settings.batch_size * sum(a * b for a, b in pairwise(widths))
 
     def _units(self) -> Iterator[tuple[str, int, float, bool]]:
         """What is left to do: (pair, seed, learning rate, whether it is a trial)."""
@@ -415,72 +402,59 @@ class _Study:
         self.kept_at = perf_counter()
 
     def _train(self, pair: str, seed: int, rate: float, trial: bool, state: dict[str, Any]) -> None:
-        encoding, unit = self.task.encodings[pair], [pair, seed, rate, trial]
-        training = Training(
-            self.fabric,
-            self.settings,
-            self.task.data,
-            self.task.pairs[pair],
-            encoding,
-            seed=seed,
-            rate=rate,
-            trial=trial,
+        estimator, run = training(
+            self.settings, self.task.data, self.task.encodings[pair], seed=seed, rate=rate, trial=trial
         )
-        if state.get("unit") == unit:
-            training.resume(state["training"])
-        while not training.finished:
+        if state.get("unit") == [pair, seed, rate, trial]:
+            run.resume(state["training"])
+        with threads(run.module, self.settings.batch_size):
+            self._advance(pair, estimator, run, trial)
+
+    def _advance(self, pair: str, estimator: Estimator, run: Training, trial: bool) -> None:
+        rate, unit = estimator.learning_rate_init, [pair, run.seed, estimator.learning_rate_init, trial]
+        while not run.finished:
             if self.interruption.signal:
-                self._keep(unit, training)
-                if not trial and training.epoch:
-                    self._write(*self._ending(training, pair, "interrupted"))
+                self._keep(unit, run)
+                if isinstance(run, Watched) and run.epoch:
+                    self._write(*self._ending(pair, estimator, run, "interrupted"))
                 return
-            if (record := training.advance()) and not trial:
-                self._write({"record": "epoch", "pair": pair, **record})
-            self.listener.tick(pair, training.done)
+            if (record := run.advance()) and not trial:
+                self._write({"record": "epoch", "pair": pair, "seed": run.seed, **record})
+            self.listener.tick(pair, run.done)
             if perf_counter() - self.kept_at > _KEEP_EVERY:
-                self._keep(unit, training)
-        if trial:
-            score = None if training.diverged else measure.number(training.best_loss)
-            self._write({"record": "rate", "pair": pair, "learning_rate": rate, "score": score})
+                self._keep(unit, run)
+        if isinstance(run, Watched):
+            self._write(*self._ending(pair, estimator, run, run.stopped))
         else:
-            self._write(*self._ending(training, pair, training.stopped))
+            score = None if run.diverged else measure.number(run.best_loss)
+            self._write({"record": "rate", "pair": pair, "learning_rate": rate, "score": score})
         self._keep(None, None)
 
-    def _ending(self, training: Training, pair: str, stopped: str) -> list[dict[str, Any]]:
+    def _ending(self, pair: str, estimator: Estimator, run: Watched, stopped: str) -> list[dict[str, Any]]:
         """The snapshots and the final record of a network, whose best weights are kept if no seed had better ones."""
-        encoding, y = training.encoding, self.task.data.y["test"]
-        training.restore_best()
-        if all(training.best_loss < loss for loss in self._best_losses(pair)):
-            about = {
-                "pair": pair,
-                "seed": training.seed,
-                "features": self.task.data.features,
-                "hidden": list(self.settings.hidden),
-                "activation": self.settings.activation,
-                "encoding": encoding.record(),
-            }
-            self.folder.write_network(self.folder.kept_network(pair), training.best, about)
-        v = cl.predict(training.pair, training.scores(self.task.data.x["test"]))
+        encoding, y = run.encoding, self.task.data.y["test"]
+        estimator.take(run)
+        if all(run.best_loss < loss for loss in self._best_losses(pair)):
+            estimator.save(self.folder.kept_network(pair))
+        v = cl.predict(run.pair, run.scores(self.task.data.x["test"]))
         regions = None
-        if self.task.plane and training.seed == 0:
-            regions = self.task.plane.regions(
-                encoding, cl.predict(training.pair, training.scores(self.task.plane.grid)), y
-            )
+        if self.task.plane and run.seed == 0:
+            regions = self.task.plane.regions(encoding, cl.predict(run.pair, run.scores(self.task.plane.grid)), y)
         final = {
             "record": "final",
             "pair": pair,
-            "seed": training.seed,
-            "epoch": training.best_epoch,
-            "learning_rate": training.rate,
+            "seed": run.seed,
+            "epoch": run.best_epoch,
+            "learning_rate": estimator.learning_rate_init,
             "metrics": measure.metrics(encoding, y, v),
             "calibration": measure.calibration(encoding, y, v),
             "confusion": measure.confusion(encoding, y, v).tolist() if encoding.classes else None,
             "residuals": measure.residuals(encoding, y, v),
             "regions": regions,
             "stopped": stopped,
-            "seconds": round(training.seconds, 4),
+            "seconds": round(run.seconds, 4),
         }
-        return [*({"record": "snapshot", "pair": pair, **shot} for shot in training.snapshots()), final]
+        return [*({"record": "snapshot", "pair": pair, **shot} for shot in run.snapshots()), final]
 
     def _best_losses(self, pair: str) -> list[float]:
         """The least validation loss of each seed of a pair so far."""

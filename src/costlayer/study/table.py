@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from costlayer.errors import InvalidValue, nearest
+import costlayer as cl
+from costlayer.errors import CostLayerError, InvalidValue, nearest
 
 BUNDLED = ("digits", "breast_cancer", "wine", "iris", "diabetes")
 """Real data sets that come with scikit-learn and need no network."""
@@ -387,3 +388,13 @@ def _first_long_row(path: Path) -> tuple[int, int, int] | None:
         rows = csv.reader(lines, delimiter=separator)
         expected = len(next(rows))
         return next(((rows.line_num, len(row), expected) for row in rows if len(row) > expected), None)
+
+
+def advise(table: Table, kind: str | None = None) -> cl.Advice:
+    """What `costlayer.choose` says of a table's target; its errors name the column."""
+    try:
+        return cl.choose(table.frame[table.target].to_numpy(), kind=kind)
+    except CostLayerError as error:
+        if error.argument != "y":
+            raise
+        raise type(error)(f"column {table.target!r}", error.got, error.expected, error.fix) from error

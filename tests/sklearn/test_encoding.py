@@ -5,7 +5,7 @@ import pytest
 
 from costlayer.catalogue import read_pair
 from costlayer.errors import InvalidValue
-from costlayer.study.target import CONTRAST, Encoding
+from costlayer.sklearn.encoding import CONTRAST, Encoding
 
 LABELS = np.array([0, 2, 1, 2])
 NUMBERS = np.array([1.0, 2.0, 3.0, 6.0])
