@@ -199,6 +199,17 @@ def test_examples_of_the_page_on_torch_run():
     assert not doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(tests).failed
 
 
+@pytest.mark.parametrize("name", ["sklearn"])
+def test_examples_of_the_pages_on_hosts_run(name, tmp_path, monkeypatch):
+    """One after the other, as a reader runs them."""
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```python\n(.*?)^```$", (DOCS / f"{name}.md").read_text(encoding="utf-8"), re.S | re.M)
+    assert blocks
+    names = {"__name__": name}
+    for block in blocks:
+        exec(compile(block, f"docs/{name}.md", "exec"), names)
+
+
 def test_examples_of_the_page_on_costs_of_ones_own_run(tmp_path, monkeypatch):
     pytest.importorskip("torch")
     page = (DOCS / "own_cost.md").read_text(encoding="utf-8")

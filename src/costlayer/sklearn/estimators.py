@@ -230,7 +230,7 @@ class _CostLayerEstimator(BaseEstimator):
 
     def _widths(self) -> list[int]:
         given = self.hidden_layer_sizes
-        widths = [given] if isinstance(given, Integral) else list(given)
+        widths = list(given) if isinstance(given, (tuple, list, np.ndarray)) else [given]
         if not all(isinstance(width, Integral) and int(width) >= 1 for width in widths):
             raise InvalidValue("hidden_layer_sizes", repr(given), "widths of at least 1", "For example: (128, 64).")
         return [int(width) for width in widths]
@@ -261,10 +261,7 @@ class _CostLayerEstimator(BaseEstimator):
     def _weights(self, sample_weight, x, y) -> np.ndarray | None:
         if sample_weight is None:
             return None
-        weight = _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
-        if not weight.any():
-            raise InvalidValue("sample_weight", "zeros alone", "at least one row that counts")
-        return weight
+        return _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
 
     def _split(self, x, y, weight) -> list[Any]:
         strata = y if isinstance(self, ClassifierMixin) and y.ndim == 1 else None
@@ -336,7 +333,8 @@ class _CostLayerEstimator(BaseEstimator):
             if (about["format"], about["estimator"]) != (_FORMAT, cls.__name__):
                 got = f"{str(path)!r}, a {about['estimator']} in format {about['format']}"
                 raise InvalidValue("path", got, f"a {cls.__name__} in format {_FORMAT}")
-            self = cls(**about["parameters"])
+            widths = about["parameters"].pop("hidden_layer_sizes")
+            self = cls(**about["parameters"], hidden_layer_sizes=tuple(widths) if isinstance(widths, list) else widths)
             self.pair_, self.encoding_ = read_pair(about["pair"]), Encoding(**about["encoding"])
             self.advice_, self._seed, self._optimizer_state = None, about["seed"], None
             self.n_features_in_ = about["n_features_in"]
@@ -550,14 +548,14 @@ class CostLayerClassifier(ClassifierMixin, _CostLayerEstimator):
                 raise InvalidValue("y", f"{labels} labels", f"{len(self.classes_)}, as before")
             return x, y.astype(np.int64), self._weights(sample_weight, x, y)
         if len(self.classes_) < 2:
-            raise InvalidValue("y", f"one class, {self.classes_[0]!r}", "at least two classes", "Add rows of another.")
+            raise InvalidValue("y", f"one class, {self.classes_.tolist()[0]!r}", "at least two classes", "Add rows of another.")
         unknown = ~np.isin(y, self.classes_)
         if unknown.any():
             row = int(unknown.argmax())
-            known = ", ".join(map(repr, self.classes_[:20]))
+            known = ", ".join(map(repr, self.classes_[:20].tolist()))
             raise InvalidValue(
                 f"y[{row}]",
-                f"class {y[row]!r}",
+                f"class {y[row : row + 1].tolist()[0]!r}",
                 f"one of the classes {known}",
                 "Name all of them in the first call: partial_fit(X, y, classes=...).",
             )
@@ -608,7 +606,7 @@ class CostLayerRegressor(RegressorMixin, _CostLayerEstimator):
     `choose` looks at each column; where it names several pairs, identity+mse is taken.
 
     Arguments, attributes and errors: as for `CostLayerClassifier`, without classes. A quantile or an expectile is asked
-    for by its pair: "identity+quantile:q=0.9".
+    for by its pair: "identity+quantile:quantile=0.9".
 
     >>> from sklearn.datasets import load_diabetes
     >>> x, y = load_diabetes(return_X_y=True)

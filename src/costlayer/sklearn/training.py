@@ -114,7 +114,7 @@ class Rows:
 def _dense(x: Any, rows: Any, kind: torch.dtype) -> torch.Tensor:
     """A copy of some rows; the whole may be sparse, or memory that may not be written to."""
     part = x[rows]
-    return torch.from_numpy(np.array(part if isinstance(part, np.ndarray) else part.toarray())).to(kind)
+    return torch.from_numpy(np.array(part if isinstance(part, np.ndarray) else part.toarray(), order="C")).to(kind)
 
 
 class Training:
