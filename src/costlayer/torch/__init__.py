@@ -31,6 +31,7 @@ from costlayer.torch.losses import (
     SoftMarginLoss,
 )
 from costlayer.torch.ordinal import OrdinalScores
+from costlayer.torch.trainer import TrainerLoss
 
 __all__ = [
     "BCELoss",
@@ -54,6 +55,7 @@ __all__ = [
     "PoissonNLLLoss",
     "SmoothL1Loss",
     "SoftMarginLoss",
+    "TrainerLoss",
     "contrastive_cost",
     "functional",
     "linear_cost",
