@@ -9,6 +9,7 @@ except ImportError as error:
 
 from costlayer.torch import functional as functional
 from costlayer.torch.distillation import DistillationLoss
+from costlayer.torch.export import Predictor
 from costlayer.torch.layer import CostLayer
 from costlayer.torch.linear import LinearCostLayer, contrastive_cost, linear_cost, siglip_cost
 from costlayer.torch.losses import (
@@ -31,6 +32,7 @@ from costlayer.torch.losses import (
     SoftMarginLoss,
 )
 from costlayer.torch.ordinal import OrdinalScores
+from costlayer.torch.trainer import TrainerLoss
 
 __all__ = [
     "BCELoss",
@@ -52,8 +54,10 @@ __all__ = [
     "NLLLoss",
     "OrdinalScores",
     "PoissonNLLLoss",
+    "Predictor",
     "SmoothL1Loss",
     "SoftMarginLoss",
+    "TrainerLoss",
     "contrastive_cost",
     "functional",
     "linear_cost",

@@ -24,7 +24,7 @@ from costlayer.engines import cpu
 from costlayer.errors import InvalidType, InvalidValue, UnfusedWarning, UnsupportedDerivative
 from costlayer.pair import UNIT, Pair
 from costlayer.scores import Options, alteration, check_classes
-from costlayer.torch import graph, operations
+from costlayer.torch import export, graph, operations
 
 _STORAGE = {
     torch.float32: "float32",
@@ -462,6 +462,8 @@ class CostLayer(nn.Module):
 
         Softcap and temperature count; the logit adjustment is for training alone.
         """
+        if operations.exporting():
+            return export.predict(self.pair, _dense(z), self.softcap, self.temperature)
         if self.softcap is not None or self.temperature != 1.0:
             wide = z.double() if _dense(z).is_cpu else z  # as costlayer.predict: exp(s) has the digits that s has
             return self._predict(self._altered(wide, None, predicting=True)).to(z.dtype)

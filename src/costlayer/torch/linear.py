@@ -182,7 +182,7 @@ class LinearCostLayer(nn.Module):
         """The predictions `φ(x Wᵀ + b)`: (..., V), and of pairs of two scores the V/2 first ones before the second."""
         z = self.scores(x)
         flat = z.reshape(-1, self.outputs)
-        flat = flat.view(len(flat), 2, -1) if self.cost.pair.two else flat
+        flat = flat.unflatten(1, (2, -1)) if self.cost.pair.two else flat
         return self.cost.predict(flat).reshape(z.shape)
 
     def constant(self, y: Any, weight: Tensor | None = None) -> Tensor:

@@ -58,6 +58,14 @@ WORDS = {
 }
 
 
+def exporting() -> bool:
+    """Whether a graph is being made that is to run elsewhere: see `costlayer.torch.export`."""
+    return _is_exporting() and not torch.compiler.is_dynamo_compiling()
+
+
+_is_exporting: Any = getattr(torch.compiler, "is_exporting", lambda: False)  # older versions of torch do not tell
+
+
 @cache
 def program(pair: Pair) -> SimpleNamespace:
     """The formulas of a pair over tensors."""
@@ -131,7 +139,9 @@ def _with_slope(value: Tensor, z: Tensor, slope: Tensor, axis: int | None = None
 
 def _limit(z: Tensor, axis: int) -> Tensor:
     """Scores as they are, or where one of a row is infinite such as have the shares of the limit."""
-    return torch.where(z.amax(axis, keepdim=True) == torch.inf, torch.where(z == torch.inf, 0.0, -torch.inf), z)
+    top = z.amax(axis, keepdim=True)
+    least = z - torch.inf  # NaN stays NaN, beside ∞ too, which some runtimes take for the largest of both
+    return torch.where(top.abs() == torch.inf, torch.where(z == top, 0.0, least), z)
 
 
 def _shares(z: Tensor, axis: int) -> tuple[Tensor, ...]:
@@ -281,7 +291,8 @@ def predict(formulas: SimpleNamespace, pair: Pair, z: Tensor) -> Tensor:
     if pair.two:
         axis = score_axis(pair, z)
         found = zip((formulas.first, formulas.second), z.unbind(axis), strict=True)
-        return torch.stack([activated(SimpleNamespace(activation=of), score, ()) for of, score in found], axis)
+        parts = [activated(SimpleNamespace(activation=of, real=formulas.real), score, ()) for of, score in found]
+        return torch.stack(parts, axis)
     if pair.row:
         axis = min(1, z.ndim - 1)
         return rows.predict(pair, z, axis) if pair.written else torch.softmax(_limit(z, axis), axis)
@@ -290,9 +301,11 @@ def predict(formulas: SimpleNamespace, pair: Pair, z: Tensor) -> Tensor:
 
 def activated(formulas: SimpleNamespace, z: Tensor, values: tuple) -> Tensor:
     """A pointwise activation, differentiable twice."""
+    if exporting() and not (z.requires_grad and torch.is_grad_enabled()):
+        return formulas.activation(z, *map(formulas.real, values))[0]
     if torch.compiler.is_compiling():
         with torch.no_grad():
-            v, gain, _ = formulas.activation(z, *values)
+            v, gain, _ = formulas.activation(z, *map(formulas.real, values))
         return _with_slope(v, z, gain)
     return _Prediction.apply(z, _Form(formulas, None, values), 0)  # type: ignore
 

@@ -55,6 +55,22 @@ def predict(pair: Pair, z: Tensor, axis: int) -> Tensor:
     return torch.where(z.isnan().any(-1, keepdim=True), torch.nan, v).movedim(-1, axis)
 
 
+def _sigmoid(z: Tensor) -> Tensor:
+    right, e = _sides(z)
+    return torch.where(right, 1.0, e) / (1.0 + e)
+
+
+def _conditional(z: Tensor) -> Tensor:
+    right, e = _sides(z)
+    return (torch.where(right, 0.0, z) - torch.log(1.0 + e)).cumsum(-1).exp()
+
+
+def _sides(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Whether z ≥ 0, and exp(−|z|), whose derivative at 0 is that of one side, where that of |z| would be 0."""
+    right = z >= 0.0
+    return right, torch.exp(torch.where(right, -z, z))
+
+
 def _goal(z: Tensor, y: Tensor, axis: int) -> Goal:
     ranks = torch.arange(z.shape[axis], device=z.device)
     if y.is_floating_point():
@@ -266,6 +282,6 @@ _PREDICTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "class_scores": lambda z: z,
     "sparsemax": _sparsemax,
     "entmax15": lambda z: _roots(z).square(),
-    "ordinal": torch.sigmoid,
-    "conditional": lambda z: F.logsigmoid(z).cumsum(-1).exp(),
+    "ordinal": _sigmoid,  # runtimes elsewhere have a sigmoid that ends at −18
+    "conditional": _conditional,
 }
