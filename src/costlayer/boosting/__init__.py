@@ -19,15 +19,19 @@ OBJECTIVES = {kind.library: kind for kind in (XGBoostObjective, LightGBMObjectiv
 
 
 @overload
-def objective(pair: str | Pair, library: Literal["xgboost"], classes: int | None = ..., **how: float) -> XGBoostObjective: ...  # fmt: skip
+def objective(
+    pair: str | Pair, library: Literal["xgboost"], classes: int | None = ..., **how: float
+) -> XGBoostObjective: ...
 @overload
-def objective(pair: str | Pair, library: Literal["lightgbm"], classes: int | None = ..., **how: float) -> LightGBMObjective: ...  # fmt: skip
+def objective(
+    pair: str | Pair, library: Literal["lightgbm"], classes: int | None = ..., **how: float
+) -> LightGBMObjective: ...
 @overload
-def objective(pair: str | Pair, library: Literal["catboost"], classes: int | None = ..., **how: float) -> CatBoostObjective: ...  # fmt: skip
+def objective(
+    pair: str | Pair, library: Literal["catboost"], classes: int | None = ..., **how: float
+) -> CatBoostObjective: ...
 @overload
 def objective(pair: str | Pair, library: str, classes: int | None = ..., **how: float) -> Objective: ...
-
-
 def objective(pair: str | Pair, library: str, classes: int | None = None, **how: float) -> Objective:
     """A pair as the custom objective of a library for gradient boosting.
 
@@ -50,7 +54,7 @@ def objective(pair: str | Pair, library: str, classes: int | None = None, **how:
     >>> focal.params()["metric"]
     'none'
     >>> np.round(focal.predict(start + np.array([0.0, 1.0])), 3)
-    array([0.303, 0.541])
+    array([0.306, 0.545])
     """
     if library not in OBJECTIVES:
         known = "one of " + ", ".join(map(repr, OBJECTIVES))

@@ -28,8 +28,6 @@ class CatBoostObjective(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.pair.two:
-            raise self.cannot("each target has two scores, and CatBoost has one", "Use xgboost or lightgbm.")
         if self.pair.activation.thresholds:
             raise self.cannot(
                 "K classes have K − 1 scores, and CatBoost gives each class one",
@@ -57,14 +55,15 @@ class CatBoostObjective(Objective):
         return (-gradient).tolist(), (-hessian).tolist()
 
     def params(self, start: float | NDArray | None = None) -> dict[str, Any]:
-        """The objective as `loss_function`, its metric, and `classes_count`.
+        """The objective as `loss_function`, its metric, and `class_names`, from 0 to K − 1; give names of your own for
+        labels that are no numbers. Without any, CatBoost would take the labels for one number each.
 
         `start` has no parameter: it is given to each Pool as `baseline=objective.margin(start, N)`, and after training
         to the model by `with_start`.
         """
         found: dict[str, Any] = {"loss_function": self, "eval_metric": self.metric}
         if self.classes is not None:
-            found["classes_count"] = self.classes
+            found["class_names"] = list(range(self.classes))
         return found
 
     @property
@@ -110,7 +109,8 @@ class CatBoostMetric:
 def _of_margin(gradient: NDArray, curvature: NDArray, label: int) -> NDArray:
     """The Hessian of a cost f(d) of the margin d of a class over the others, from its gradient and that of −z_label.
 
-    With s the softmax over the others, ∂d/∂z is u = s − (one at the label), and the Hessian f'' u uᵀ + f' (diag s − s sᵀ).
+    With s the softmax over the others, ∂d/∂z is u = s − (one at the label), and the Hessian
+    f'' u uᵀ + f' (diag s − s sᵀ).
     """
     slope = -gradient[label]
     s = gradient / slope if slope > 0.0 else np.zeros_like(gradient)

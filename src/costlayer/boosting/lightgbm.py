@@ -62,7 +62,9 @@ class LightGBMObjective(Objective):
         trees = booster.dump_model(num_iteration=1)["tree_info"]
         for tree, own in zip(trees, np.atleast_1d(start), strict=True):
             for leaf in range(tree["num_leaves"]):
-                booster.set_leaf_output(tree["tree_index"], leaf, booster.get_leaf_output(tree["tree_index"], leaf) + own)
+                booster.set_leaf_output(
+                    tree["tree_index"], leaf, booster.get_leaf_output(tree["tree_index"], leaf) + own
+                )
         return model
 
     def scores(self, model: Any, x: Any) -> NDArray:

@@ -1,8 +1,8 @@
 """What the objectives of all libraries have in common.
 
-A library that boosts trees hands over the scores z of the trees so far, and takes back the gradient g and the curvature h
-of the cost by each score. With the sums G and H over the examples in a leaf, the leaf gets −G / (H + λ), and splits are
-chosen by G² / (H + λ). So h decides how far a step goes, and has to be positive.
+A library that boosts trees hands over the scores z of the trees so far, and takes back the gradient and the curvature
+of the cost by each score. With their sums G and H over the examples in a leaf, the leaf gets −G / (H + λ), and splits are
+chosen by G² / (H + λ). So the curvature decides how far a step goes, and has to be positive.
 """
 
 from __future__ import annotations
@@ -72,7 +72,14 @@ class Objective(ABC):
         ):
             raise InvalidValue("classes", repr(self.classes), "a whole number of at least 2")
         if self.pair.closed and self.pair.closed.falling:
-            raise self.cannot("its scores are a falling row, and trees give each score by itself", "Use conditional+corn.")
+            raise self.cannot(
+                "its scores are a falling row, and trees give each score by itself", "Use conditional+corn."
+            )
+        if self.pair.two:  # measured: the leaves of gaussian and laplace run away, where nothing regularises them
+            raise self.cannot(
+                "the curvature by a scale, or by a location, vanishes where its gradient does not",
+                "Use identity+quantile or identity+expectile, once for each level.",
+            )
         if self.scale is None:
             object.__setattr__(self, "scale", 1.0 / (self.pair.canonical or 1.0))
         if self.damping is None:
@@ -104,9 +111,7 @@ class Objective(ABC):
     @property
     def width(self) -> int | None:
         """How many scores an example has; None for a single one, which has no axis of its own."""
-        if self.classes is not None:
-            return self.classes - self.pair.activation.thresholds
-        return 2 if self.pair.two else None
+        return None if self.classes is None else self.classes - self.pair.activation.thresholds
 
     def start(self, y: ArrayLike, weight: ArrayLike | None = None) -> float | NDArray:
         """The constant scores with the least cost, from which the first tree starts: a float, or (scores,).
@@ -144,8 +149,7 @@ class Objective(ABC):
                 "raw scores",
                 "Use scores(model, x) to have them, not predict_proba.",
             )
-        if z.ndim != (0 if self.width is None else 1):  # of one example
-            self._check_shape("scores", z)
+        self._check_shape("scores", z)
         return predict_and_gain(self.pair, z, with_gain=False)[0]
 
     def gradients(self, z: NDArray, y: NDArray, weight: NDArray | None) -> tuple[NDArray, NDArray]:
@@ -175,7 +179,7 @@ class Objective(ABC):
 
     def _check_shape(self, name: str, z: NDArray) -> None:
         """Refuse scores of another number than the pair has; several targets of one score each are as many columns."""
-        if self.width is None and z.ndim == 2 and not self.pair.two:
+        if self.width is None and z.ndim == 2:
             return
         if z.shape[1:] != (() if self.width is None else (self.width,)):
             expected = "(N,)" if self.width is None else f"(N, {self.width})"
