@@ -12,7 +12,22 @@ import costlayer
 
 SOURCE = Path(costlayer.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
-HEAVY = {"torch", "numba", "llvmlite", "sklearn", "polars", "plotly", "rich", "typer", "sympy", "mpmath", "scipy"}
+HEAVY = {
+    "torch",
+    "numba",
+    "llvmlite",
+    "sklearn",
+    "polars",
+    "plotly",
+    "rich",
+    "typer",
+    "sympy",
+    "mpmath",
+    "scipy",
+    "xgboost",
+    "lightgbm",
+    "catboost",
+}
 
 # From the ground up; a part may import its own and those on lines above it.
 LAYERS = [
@@ -25,8 +40,8 @@ LAYERS = [
     ["scores", "register"],
     ["evaluate"],
     ["numpy", "constant", "choose"],
-    ["torch"],
-    ["sklearn"],
+    ["torch", "jax", "boosting"],
+    ["sklearn", "keras"],
     ["warmup"],
     ["report"],
     ["explain"],
