@@ -224,20 +224,19 @@ def total(of: Array) -> Array:
 
 
 def _odds(z: Array, absent: Array) -> tuple[Array, Array]:
-    """The largest score of each row, and exp of all others less that; 0 for what is absent."""
-    rest = jnp.where(absent, -jnp.inf, z)
-    top = rest.max(-1, keepdims=True)
-    return top, jnp.where(absent, 0.0, jnp.where(rest == top, 1.0, jnp.exp(rest - top)))
+    """The largest score of each row, (...), and exp of all others less that, (..., K); 0 for what is absent.
+
+    What is absent is taken out twice: XLA would write the scores without it to memory, and read them again. Infinite
+    scores are the largest numbers, so that equals are apart by nothing.
+    """
+    top, most = jnp.where(absent, -jnp.inf, z).max(-1), jnp.finfo(z.dtype).max
+    apart = jnp.clip(z, -most, most) - jnp.clip(top, -most, most)[..., None]
+    return top, jnp.where(absent, 0.0, jnp.exp(apart))
 
 
 def _difference(a: Array, b: Array) -> Array:
     """a − b, with equals apart by nothing, infinities too."""
     return jnp.where(a == b, 0.0, a - b)
-
-
-def _beside(z: Array, moved: Array) -> Array:
-    """How scores move beside the likeliest of their row: only that matters, and so 1 − p is never a subtraction."""
-    return moved - total(jnp.where(best(z), moved, 0.0))
 
 
 @jax.custom_jvp
@@ -254,18 +253,39 @@ def _(given, moved):
     return p, p * (u - total(p * u))
 
 
+def _beside(z: Array, moved: Array) -> Array:
+    """How scores move beside the likeliest of their row: only that matters, and so 1 − p is never a subtraction."""
+    return moved - total(jnp.where(best(z), moved, 0.0))
+
+
 def softmax(z: Array) -> Array:
     """The shares of all classes."""
     return _shares(z, jnp.zeros(z.shape, bool))
 
 
+def _turn(z: Array, moved: Array) -> Array:
+    """How the shares of all classes change."""
+    return jax.jvp(softmax, (z,), (moved,))[1]
+
+
+# Costs by the margin of the true class, whose label is a class or gives NaN
+
+
+def _is_class(z: Array, label: Array) -> Array:
+    return (label >= 0) & (label < z.shape[-1])
+
+
+def _ahead(top: Array, z: Array, label: Array) -> Array:
+    """How far the largest of the other scores is ahead of the true one's."""
+    truth = jnp.take_along_axis(z, label[..., None], -1, mode="clip")[..., 0]
+    return jnp.where(_is_class(z, label), _difference(top, truth), jnp.nan)
+
+
 @jax.custom_jvp
 def _margin(z: Array, label: Array) -> Array:
     """How far the other classes are ahead of the true one: logsumexp of their scores less its own."""
-    own = at(label, z.shape[-1])
-    top, odds = _odds(z, own)
-    truth = total(jnp.where(own, z, 0.0))
-    return (_difference(top, truth) + jnp.log(total(odds)))[..., 0]
+    top, odds = _odds(z, at(label, z.shape[-1]))
+    return _ahead(top, z, label) + jnp.log(odds.sum(-1))
 
 
 @_margin.defjvp
@@ -275,27 +295,60 @@ def _(given, moved):
     return _margin(*given), (slopes * moved[0]).sum(-1)
 
 
-@jax.custom_jvp
-def _log_shares(z: Array) -> Array:
-    """ln p, where 1 − p of the likeliest class is a sum over the others."""
-    likeliest = best(z)
-    top, odds = _odds(z, jnp.zeros(z.shape, bool))
-    return _difference(z, top) - jnp.log1p(total(jnp.where(likeliest, 0.0, odds)))
+def _log_loss_of_label(z: Array, label: Array) -> tuple[Array, Array]:
+    """softplus of the margin, and its derivatives by the scores, in which no logarithm of a sum is taken back."""
+    own = at(label, z.shape[-1])
+    top, odds = _odds(z, own)
+    ahead, rest = _ahead(top, z, label), odds.sum(-1)
+    sure, e = ahead < 0.0, jnp.exp(-jnp.abs(ahead))
+    beside = jnp.where(sure, rest * e, (rest - 1.0) + e)
+    share = jnp.where(sure, e, 1.0) / (1.0 + beside)
+    value = jnp.where(sure, 0.0, ahead) + jnp.log1p(beside)
+    return value, jnp.where(own, (-rest * share)[..., None], odds * share[..., None])
 
 
-@_log_shares.defjvp
-def _(given, moved):
-    u = _beside(given[0], moved[0])
-    return _log_shares(*given), u - total(softmax(given[0]) * u)
+def _log_loss_of_shares(z: Array, y: Array) -> tuple[Array, Array]:
+    """−Σ y ln p, and its derivatives by the scores: of the likeliest class with 1 − p as the sum over the others."""
+    top = z.max(-1)
+    first, below = z == top[..., None], _difference(z, top[..., None])
+    odds = jnp.exp(below)
+    rest = jnp.where(first, 0.0, odds).sum(-1) + (first.sum(-1, dtype=z.dtype) - 1.0)  # several may be the first
+    whole, share = y.sum(-1), 1.0 / (1.0 + rest)
+    value = jnp.where(y == 0.0, 0.0, -y * below).sum(-1) + whole * jnp.log1p(rest)
+    whole, share, rest = whole[..., None], share[..., None], rest[..., None]
+    return value, jnp.where(first, share * ((whole - y) - rest * y), odds * share * whole - y)
+
+
+def _log_loss(both: Callable[[Array, Array], tuple[Array, Array]], whole: Callable[[Array], Array | float]) -> Callable:
+    """A cost of rows with its derivative by each score, p Σy − y, of which those of the shares are all that is left to
+    take."""
+
+    @jax.custom_jvp
+    def value(z: Array, y: Array) -> Array:
+        return both(z, y)[0]
+
+    @jax.custom_jvp
+    def delta(z: Array, y: Array) -> Array:
+        return both(z, y)[1]
+
+    value.defjvp(lambda given, moved: (value(*given), (delta(*given) * moved[0]).sum(-1)))
+    delta.defjvp(lambda given, moved: (delta(*given), _turn(given[0], moved[0]) * whole(given[1])))
+    return value
+
+
+_cross_entropy_of_label = _log_loss(_log_loss_of_label, lambda label: 1.0)
+_cross_entropy_of_shares = _log_loss(_log_loss_of_shares, total)
+
+
+# Costs that see every share
 
 
 @jax.custom_jvp
 def _odds_against(z: Array) -> Array:
     """Of each class, how far the others are ahead of it: ln((1 − p)/p)."""
-    likeliest = best(z)
-    top = z.max(-1, keepdims=True)
+    likeliest, top = best(z), z.max(-1, keepdims=True)
     second, others = _odds(z, likeliest)
-    crowd, ahead = total(others), _difference(top, second)
+    crowd, ahead = total(others), _difference(top, second[..., None])
     rest = jnp.exp(-ahead) * crowd  # (1 − p)/p of the likeliest
     p = others * jnp.exp(-ahead) / (1.0 + rest)
     return jnp.where(likeliest, jnp.log(crowd) - ahead, jnp.log1p(rest) - _difference(z, top) + jnp.log1p(-p))
@@ -308,21 +361,27 @@ def _(given, moved):
     u = _beside(z, moved[0])
     mean = total(_shares(z, likeliest) * u)  # over the others
     q = jax.nn.sigmoid(d)
-    return d, jnp.where(likeliest, mean, (total(jnp.where(likeliest, q, 0.0)) * mean - u) / q)
+    least, q = total(jnp.where(likeliest, q, 0.0)), jnp.where(likeliest, 1.0, q)  # reverse mode divides by both
+    return d, jnp.where(likeliest, mean, (least * mean - u) / q)
 
 
 def of_label(pair: Pair, z: Array, label: Array) -> Array:
     """The cost of each row (..., K) of scores, where one class (...) is the true one. A label that is no class gives
     NaN."""
-    if not (pair.closed and pair.closed.margin):
-        right = (label >= 0) & (label < z.shape[-1])
-        return of_shares(pair, z, jnp.where(right[..., None], at(label, z.shape[-1]), jnp.nan).astype(z.dtype))
-    right = (label >= 0) & (label < z.shape[-1])
-    return _by_margin(pair)(jnp.where(right, _margin(z, label), jnp.nan))
+    if _is_log_loss(pair):
+        return _cross_entropy_of_label(z, label)
+    if pair.closed and pair.closed.margin:
+        return _by_margin(pair)(_margin(z, label))
+    shares = jnp.where(_is_class(z, label)[..., None], at(label, z.shape[-1]), jnp.nan)
+    return of_shares(pair, z, shares.astype(z.dtype))
 
 
 def of_shares(pair: Pair, z: Array, y: Array) -> Array:
     """The cost of each row (..., K) of scores under probabilities (..., K)."""
-    if pair.name == "softmax+cross_entropy":  # its cost is linear in ln p: no need of 1 − p
-        return -jnp.where(y == 0.0, 0.0, y * _log_shares(z)).sum(-1)
+    if _is_log_loss(pair):
+        return _cross_entropy_of_shares(z, y)
     return _by_odds(pair)(_odds_against(z), y).sum(-1)
+
+
+def _is_log_loss(pair: Pair) -> bool:
+    return pair.name == "softmax+cross_entropy"
