@@ -548,7 +548,9 @@ class CostLayerClassifier(ClassifierMixin, _CostLayerEstimator):
                 raise InvalidValue("y", f"{labels} labels", f"{len(self.classes_)}, as before")
             return x, y.astype(np.int64), self._weights(sample_weight, x, y)
         if len(self.classes_) < 2:
-            raise InvalidValue("y", f"one class, {self.classes_.tolist()[0]!r}", "at least two classes", "Add rows of another.")
+            raise InvalidValue(
+                "y", f"one class, {self.classes_.tolist()[0]!r}", "at least two classes", "Add rows of another."
+            )
         unknown = ~np.isin(y, self.classes_)
         if unknown.any():
             row = int(unknown.argmax())
