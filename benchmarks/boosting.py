@@ -14,7 +14,6 @@ LIMIT = 1.3  # times the built-in objective
 FEWER = 10_000  # examples for CatBoost's classes, which are handed over one at a time
 CATBOOST = {
     "iterations": ROUNDS,
-    "thread_count": cores(),
     "random_strength": 0,
     "bootstrap_type": "No",
     "boosting_type": "Plain",
@@ -26,29 +25,36 @@ CATBOOST = {
     "allow_writing_files": False,
     "verbose": False,
 }
-CASES = [
-    ("xgboost", "sigmoid+cross_entropy", "binary:logistic"),
-    ("xgboost", "identity+mse", "reg:squarederror"),
-    ("xgboost", "exp+poisson", "count:poisson"),
-    ("xgboost", "softmax+cross_entropy", "multi:softprob"),
-    ("lightgbm", "sigmoid+cross_entropy", "binary"),
-    ("lightgbm", "identity+mse", "regression"),
-    ("lightgbm", "exp+poisson", "poisson"),
-    ("lightgbm", "softmax+cross_entropy", "multiclass"),
-    ("catboost", "sigmoid+cross_entropy", "Logloss"),
-    ("catboost", "identity+mse", "RMSE"),
-    ("catboost", "exp+poisson", "Poisson"),
-    ("catboost", "softmax+cross_entropy", "MultiClass"),
+THREADS = cores()
+CASES = [  # library, pair, built-in objective, threads
+    ("xgboost", "sigmoid+cross_entropy", "binary:logistic", THREADS),
+    ("xgboost", "identity+mse", "reg:squarederror", THREADS),
+    ("xgboost", "exp+poisson", "count:poisson", THREADS),
+    ("xgboost", "softmax+cross_entropy", "multi:softprob", THREADS),
+    ("lightgbm", "sigmoid+cross_entropy", "binary", THREADS),
+    ("lightgbm", "identity+mse", "regression", THREADS),
+    ("lightgbm", "exp+poisson", "poisson", THREADS),
+    ("lightgbm", "softmax+cross_entropy", "multiclass", THREADS),
+    ("catboost", "sigmoid+cross_entropy", "Logloss", THREADS),
+    ("catboost", "identity+mse", "RMSE", THREADS),
+    ("catboost", "exp+poisson", "Poisson", THREADS),
+    ("catboost", "softmax+cross_entropy", "MultiClass", THREADS),
+    ("catboost", "sigmoid+cross_entropy", "Logloss", 1),
+    ("catboost", "identity+mse", "RMSE", 1),
+    ("catboost", "exp+poisson", "Poisson", 1),
+    ("catboost", "softmax+cross_entropy", "MultiClass", 1),
 ]
 NOTES = (
-    f"{EXAMPLES:,} examples of {FEATURES} features ({FEWER:,} for softmax with CatBoost), {CLASSES} classes for softmax; "
-    f"{cores()} threads; trees by each library's defaults, for CatBoost without its random parts and with one Newton "
-    "step for each leaf. Data that the library has prepared for training are at hand, and so are compiled kernels; no "
-    f"metric is computed while it trains. The time of {ROUNDS} rounds, divided by {ROUNDS}; medians of interleaved "
-    "runs. Both objectives are seen to grow the same trees first: their scores agree.\n\n"
-    "CatBoost calls Python for some hundred examples at a time (`calc_ders_range`), and where there are several classes "
-    "for each example by itself, several times a round (`calc_ders_multi`): the column *calls alone* is the time of a "
-    "round with an objective that returns constants. For softmax pairs XGBoost and LightGBM are the libraries to use."
+    f"{EXAMPLES:,} examples of {FEATURES} features ({FEWER:,} for softmax with CatBoost), {CLASSES} classes for "
+    "softmax; trees by each library's defaults, for CatBoost without its random parts and with one Newton step for "
+    "each leaf. Data that the library has prepared for training are at hand, and so are compiled kernels; no metric is "
+    f"computed but CatBoost's at the first and the last round. The time of {ROUNDS} rounds, divided by {ROUNDS}; "
+    "medians of interleaved runs. Both objectives are seen to grow the same trees first: their scores agree.\n\n"
+    "CatBoost calls Python for some hundred examples at a time (`calc_ders_range`), and where there are several "
+    "classes for each example by itself, several times a round (`calc_ders_multi`), from all its threads, which wait "
+    "for each other there. *Calls alone* is the time of a round with an objective that returns constants: no objective "
+    "in Python can be faster. With one thread nobody waits. For softmax pairs XGBoost and LightGBM are the libraries "
+    "to use."
 )
 
 
@@ -57,22 +63,25 @@ def main() -> None:
         "boosting", "A boosting round with a pair and with the built-in objective", NOTES, len(CASES)
     ) as results:
         rows = results.table(
-            ["library", "pair", "built-in", "built-in, ms", "costlayer, ms", "calls alone, ms", "ratio"]
+            ["library", "pair", "built-in", "threads", "built-in, ms", "costlayer, ms", "calls alone, ms", "ratio"]
         )
-        for library, pair, built_in in CASES:
-            results.begin(f"{library} {pair}")
-            cases = dict(_cases(library, pair, built_in))
+        for library, pair, built_in, threads in CASES:
+            case = f"{library} {pair}, {threads} threads"
+            results.begin(case)
+            cases = dict(_cases(library, pair, built_in, threads))
             seconds = {name: s and s / ROUNDS for name, s in interleaved(cases, budget=10.0).items()}
-            results.cases.append({"library": library, "pair": pair, "built_in": built_in, "seconds": seconds})
+            results.cases.append(
+                {"library": library, "pair": pair, "built_in": built_in, "threads": threads, "seconds": seconds}
+            )
             found = results.bound(
                 f"{library} {pair}", "time of a round, by that of the built-in objective",
                 ratio(seconds["costlayer"], seconds["built_in"]), LIMIT,
             )  # fmt: skip
             times = (figure(seconds.get(name), 1e3) for name in ("built_in", "costlayer", "calls_alone"))
-            rows.append([library, pair, built_in, *times, found])
+            rows.append([library, pair, built_in, str(threads), *times, found])
 
 
-def _cases(library: str, pair: str, built_in: str) -> Iterator[tuple[str, Callable[[], Any]]]:
+def _cases(library: str, pair: str, built_in: str, threads: int) -> Iterator[tuple[str, Callable[[], Any]]]:
     """What trains with either, seen to give the same scores."""
     random = np.random.default_rng(0)
     few = library == "catboost" and pair.startswith("softmax")
@@ -86,7 +95,8 @@ def _cases(library: str, pair: str, built_in: str) -> Iterator[tuple[str, Callab
     }[pair].astype(np.float32)
     ours = objective(pair, library, classes=CLASSES if pair.startswith("softmax") else None)
     start = ours.margin(np.zeros(CLASSES) if ours.classes else 0.0, len(x))
-    train = {"xgboost": _xgboost, "lightgbm": _lightgbm, "catboost": _catboost}[library](ours, built_in, x, y, start)
+    train = {"xgboost": _xgboost, "lightgbm": _lightgbm, "catboost": _catboost}[library]
+    train = train(ours, built_in, x, y, start, threads)
     a, b = (train[name]() for name in ("built_in", "costlayer"))
     apart = np.abs(a - b).max()
     if not apart < 1e-3 * np.abs(a).max():
@@ -95,11 +105,11 @@ def _cases(library: str, pair: str, built_in: str) -> Iterator[tuple[str, Callab
         yield name, partial(run, scores=False)
 
 
-def _xgboost(ours, built_in: str, x, y, start) -> dict[str, Callable]:
+def _xgboost(ours, built_in: str, x, y, start, threads: int) -> dict[str, Callable]:
     import xgboost as xgb
 
     data = xgb.QuantileDMatrix(x, y, base_margin=start)
-    how = {"nthread": cores(), **({"num_class": CLASSES} if ours.classes else {}), "disable_default_eval_metric": True}
+    how = {"nthread": threads, **({"num_class": CLASSES} if ours.classes else {}), "disable_default_eval_metric": True}
 
     def train(params, scores=True, **obj):
         model = xgb.train({**how, **params}, data, ROUNDS, **obj)
@@ -111,10 +121,10 @@ def _xgboost(ours, built_in: str, x, y, start) -> dict[str, Callable]:
     }
 
 
-def _lightgbm(ours, built_in: str, x, y, start) -> dict[str, Callable]:
+def _lightgbm(ours, built_in: str, x, y, start, threads: int) -> dict[str, Callable]:
     import lightgbm as lgb
 
-    how = {"num_threads": cores(), "verbosity": -1, "metric": "none", "force_col_wise": True}
+    how = {"num_threads": threads, "verbosity": -1, "metric": "none", "force_col_wise": True}
     data = lgb.Dataset(x, y, init_score=start, free_raw_data=False, params=how).construct()
 
     def train(params, scores=True):
@@ -125,14 +135,14 @@ def _lightgbm(ours, built_in: str, x, y, start) -> dict[str, Callable]:
     return {"built_in": partial(train, theirs), "costlayer": partial(train, ours.params())}
 
 
-def _catboost(ours, built_in: str, x, y, start) -> dict[str, Callable]:
+def _catboost(ours, built_in: str, x, y, start, threads: int) -> dict[str, Callable]:
     import catboost as cb
 
     data = cb.Pool(x, y, baseline=start)
     data.quantize()
 
     def train(params, scores=True):
-        model = cb.CatBoost({**CATBOOST, **params}).fit(data)
+        model = cb.CatBoost({**CATBOOST, "thread_count": threads, **params}).fit(data)
         return model.predict(x, prediction_type="RawFormulaVal") if scores else model
 
     theirs = {"loss_function": built_in}

@@ -1,6 +1,7 @@
 """Boosted trees when some labels are wrong: the bundled digits, with labels of the training set drawn by lot.
 
     python examples/boosting.py [--library lightgbm] [--wrong 0.4] [--seeds 5] [--rounds 60]
+    python examples/boosting.py --library xgboost --rounds 150
 
 Cross entropy, which XGBoost and LightGBM have built in, follows every label, the wrong ones most of all. Generalised
 cross entropy (Zhang and Sabuncu 2018), which neither has, lets go of labels that the trees find very unlikely. Both
@@ -76,7 +77,7 @@ def compare(library: str, wrong: float, seeds: int, rounds: int) -> dict[str, np
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--library", choices=["xgboost", "lightgbm"], default="lightgbm")
     parser.add_argument("--wrong", type=float, default=0.4, help="the share of labels drawn by lot")
     parser.add_argument("--seeds", type=int, default=5)

@@ -55,7 +55,7 @@ class CatBoostObjective(Objective):
 
     def _direct(self, z: NDArray, y: NDArray, weights: NDArray | None) -> NDArray | None:
         """The same straight from the compiled loop, (2, N): CatBoost asks for some hundred examples at a time, for
-        which checks take longer than arithmetic. None for what needs one: then `gradients` has the answer, or the error.
+        which checks take longer than arithmetic. None for what needs more: `gradients` has it then, or the error.
         """
         if self.width is not None or self.pair.target.ends_only or self.damping != 1.0:
             return None
@@ -67,9 +67,11 @@ class CatBoostObjective(Objective):
         scale = -self.scale  # type: ignore[operator]
         given = z, np.asarray(y, np.float64), weight, scale, low, high, False
         _, bad = loop(*given, value, gradient, curvature, 0, size, parameters, value)
-        if bad >= 0 or (curvature >= 0.0).any():  # of −curvature
+        least = -curvature.max(initial=-np.inf)
+        if bad >= 0 or least <= 0.0:
             return None
-        np.minimum(curvature, -self.floor, out=curvature)
+        if least < self.floor:
+            np.minimum(curvature, -self.floor, out=curvature)
         return found[1:]
 
     def calc_ders_multi(self, approx: NDArray, target: float, weight: float) -> tuple[list[float], list[list[float]]]:
