@@ -89,7 +89,9 @@ def test_half_the_absolute_error_is_the_librarys(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:softmax.js starves")
-@pytest.mark.parametrize("name", ["identity+mse", "exp+poisson", "softmax+cross_entropy", "softmax+js"])
+@pytest.mark.parametrize(
+    "name", ["identity+mse", "exp+poisson", "softmax+cross_entropy", "softmax+js", "softmax+binary_cross_entropy"]
+)
 def test_the_start_stays_in_the_model(name, tmp_path):
     ours = made(name)
     y = {"identity+mse": "number", "exp+poisson": "count"}.get(name, "class")

@@ -141,6 +141,15 @@ def test_scikit_learn_interface():
         ours.predict(model.predict_proba(X))
 
 
+def test_a_classifier_reads_its_base_score_as_a_probability():
+    ours = made("sigmoid+focal")
+    start, y = ours.start(TARGETS["yes_or_no"]), TARGETS["yes_or_no"]
+    how = {"n_estimators": 5, "n_jobs": 1, "max_depth": 4, "objective": ours}
+    model = xgb.XGBClassifier(**how, **ours.params(), base_score=float(ours.predict(start))).fit(X, y)
+    regressor = xgb.XGBRegressor(**how, **ours.params(start)).fit(X, y)
+    np.testing.assert_allclose(ours.scores(model, X), ours.scores(regressor, X), rtol=1e-5, atol=1e-6)
+
+
 def test_a_missing_number_of_classes_is_said_in_its_own_terms():
     ours = made("softmax+focal")
     with pytest.raises(InvalidValue, match=r"preds: got shape \(600,\); expected scores of shape \(N, 4\).*params\(\)"):

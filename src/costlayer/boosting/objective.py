@@ -1,8 +1,8 @@
 """What the objectives of all libraries have in common.
 
 A library that boosts trees hands over the scores z of the trees so far, and takes back the gradient and the curvature
-of the cost by each score. With their sums G and H over the examples in a leaf, the leaf gets −G / (H + λ), and splits are
-chosen by G² / (H + λ). So the curvature decides how far a step goes, and has to be positive.
+of the cost by each score. With their sums G and H over the examples in a leaf, the leaf gets −G / (H + λ), and splits
+are chosen by G² / (H + λ). So the curvature decides how far a step goes, and has to be positive.
 """
 
 from __future__ import annotations
@@ -156,15 +156,22 @@ class Objective(ABC):
         """The gradient and the positive curvature of each score, in its shape and type."""
         self._check_shape(self.terms["z"], z)
         weight = None if weight is None or not len(weight) else weight
+        of_gradient = self.pair.activation.name == "softmax" and self.pair.canonical == 1.0
         with self._in_terms_of_library():
-            found = evaluate(self.pair, z, self._targets(y, z.shape), weight, reduction="sum", curvature=True)
+            y = self._targets(y, z.shape)
+            found = evaluate(self.pair, z, y, weight, reduction="sum", curvature=not of_gradient)
         gradient, curvature = found.delta, found.curvature
-        flat = (curvature <= 0.0) & (gradient != 0.0)
-        if flat.any():
-            own = 1.0 if weight is None else weight if z.ndim == weight.ndim else weight[:, None]
-            np.copyto(curvature, self.flat * own, where=flat)
-        gradient *= self.scale
-        curvature *= self.scale * self.damping  # type: ignore[operator]
+        own = None if weight is None else weight if z.ndim == weight.ndim else weight[:, None]
+        if of_gradient:  # p (1 − p), where |δ| is p or 1 − p: a tenth of the time that the loop for curvatures takes
+            size = np.abs(gradient)
+            curvature = size * (1.0 - (size if own is None else size / np.where(own > 0, own, 1)))
+        else:
+            flat = (curvature <= 0.0) & (gradient != 0.0)
+            if flat.any():
+                np.copyto(curvature, self.flat * (1.0 if own is None else own), where=flat)
+        for array, factor in ((gradient, self.scale), (curvature, self.scale * self.damping)):  # type: ignore[operator]
+            if factor != 1.0:
+                array *= factor
         np.maximum(curvature, self.floor, out=curvature)
         return gradient, curvature
 
