@@ -11,6 +11,7 @@ is best on the test set is shown too, which nobody could have known: that is mor
 
 import argparse
 import warnings
+from typing import Any
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -27,7 +28,8 @@ warnings.filterwarnings("ignore", "softmax.gce starves", SaturationWarning)
 def data(wrong: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The digits for training, a share of their labels replaced by a class drawn by lot, and those for testing."""
     x, y = load_digits(return_X_y=True)
-    x, x_test, y, y_test = train_test_split(x, y, test_size=0.3, random_state=seed, stratify=y)
+    parts: Any = train_test_split(x, y, test_size=0.3, random_state=seed, stratify=y)
+    x, x_test, y, y_test = parts
     random = np.random.default_rng(seed)
     return x, np.where(random.random(len(y)) < wrong, random.integers(0, CLASSES, len(y)), y), x_test, y_test
 
@@ -60,7 +62,8 @@ def _lightgbm(loss, rounds, x, y, x_test):
         start = loss.start(y)
         train = lgb.Dataset(x, y, init_score=loss.margin(start, len(y)))
         model = lgb.train({**how, **loss.params()}, train, rounds)
-    return [model.predict(x_test, raw_score=True, num_iteration=k) + start for k in range(1, rounds + 1)]
+    after = range(1, rounds + 1)
+    return [np.asarray(model.predict(x_test, raw_score=True, num_iteration=k)) + start for k in after]
 
 
 def compare(library: str, wrong: float, seeds: int, rounds: int) -> dict[str, np.ndarray]:

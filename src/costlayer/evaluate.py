@@ -787,7 +787,7 @@ def margin_loop(classes: int) -> str:
     return "margin_narrow" if classes <= NARROW else "margin_wide"
 
 
-def class_axis(pair: Pair, z: NDArray) -> int:
+def class_axis(pair: Pair, z: Any) -> int:
     """The axis of the classes: 1, or 0 if it is the only one."""
     axis = min(1, z.ndim - 1)
     if pair.activation.thresholds:

@@ -121,7 +121,9 @@ def smooth(formula: Callable[..., Mapping[Order, Any]], order: Order = (0,)) -> 
         else:
             k = order.index(max(order))
             below = smooth(formula, _raised(order, k, -1)).__wrapped__  # type: ignore
-            found = jax.jvp(lambda z: below(*given[:k], z, *given[k + 1 :]), given[k : k + 1], (jnp.ones_like(given[k]),))[1]
+            found = jax.jvp(
+                lambda z: below(*given[:k], z, *given[k + 1 :]), given[k : k + 1], (jnp.ones_like(given[k]),)
+            )[1]
         return jnp.broadcast_to(jnp.asarray(found, given[0].dtype), given[0].shape)
 
     function = jax.custom_jvp(plain)
