@@ -1,11 +1,15 @@
 """The pairs of the catalogue, by parametrisation: a new one is tested without a new line."""
 
+import os
+
 import numpy as np
 import pytest
 
 from costlayer import catalogue
 from costlayer.costs import COSTS
 from covering import PAIRS, TWO_COVERING
+
+os.environ.setdefault("KERAS_BACKEND", "torch")  # that of TensorFlow is Keras's default
 
 
 @pytest.fixture(autouse=True)
