@@ -1,4 +1,4 @@
-"""Trains on the digits of scikit-learn with Keras: a model that gives scores, a pair as its loss, predictions after it."""
+"""Trains on the digits of scikit-learn with Keras: a model that gives scores, a pair as its loss, predictions behind."""
 
 import os
 import tempfile
