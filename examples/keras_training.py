@@ -1,4 +1,4 @@
-"""Trains on the digits of scikit-learn with Keras: a model that gives scores, a pair as its loss, predictions behind."""
+"""Trains on the digits of scikit-learn with Keras: a model of scores, a pair as its loss, and predictions behind it."""
 
 import os
 import tempfile
