@@ -10,6 +10,7 @@ The classes lie along the last axis here. Pairs and their parameters are constan
 
 from __future__ import annotations
 
+import ast
 import operator
 from collections.abc import Callable, Mapping
 from functools import cache, partial, reduce
@@ -20,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from costlayer.engines import reference
+from costlayer.engines import lower, reference
 from costlayer.pair import Pair
 
 Order = tuple[int, ...]  # how often by each score
@@ -94,10 +95,34 @@ WORDS = {
 }
 
 
+@jax.custom_jvp
+def _over(a: Any, b: Any) -> Any:
+    return a / b
+
+
+@_over.defjvp
+def _(given, moved):
+    found = _over(*given)  # JAX divides by b², which may be beyond the numbers
+    return found, (moved[0] - found * moved[1]) / given[1]
+
+
+class _Quotients(ast.NodeTransformer):
+    """A program whose quotients are calls of a word."""
+
+    def visit_BinOp(self, node):
+        self.generic_visit(node)
+        if not isinstance(node.op, ast.Div):
+            return node
+        return ast.copy_location(ast.Call(ast.Name("over", ast.Load()), [node.left, node.right], []), node)
+
+
 @cache
 def program(pair: Pair) -> SimpleNamespace:
     """The formulas of a pair over arrays."""
-    return reference.bind(pair, WORDS)
+    tree = _Quotients().visit(ast.parse(lower.program(pair)))
+    names = {**WORDS, "over": lambda a, b: _over(a, b) if isinstance(a, Array) or isinstance(b, Array) else a / b}
+    exec(compile(ast.fix_missing_locations(tree), f"<{pair}>", "exec"), names)
+    return SimpleNamespace(**names)
 
 
 # --------------------------------------------------------------------------------------------------- derivatives
