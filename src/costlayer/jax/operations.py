@@ -96,13 +96,13 @@ WORDS = {
 
 
 @jax.custom_jvp
-def _over(a: Any, b: Any) -> Any:
+def _quotient(a: Any, b: Any) -> Any:
     return a / b
 
 
-@_over.defjvp
+@_quotient.defjvp
 def _(given, moved):
-    found = _over(*given)  # JAX divides by b², which may be beyond the numbers
+    found = _quotient(*given)  # JAX divides by b², which may be beyond the numbers
     return found, (moved[0] - found * moved[1]) / given[1]
 
 
@@ -113,14 +113,14 @@ class _Quotients(ast.NodeTransformer):
         self.generic_visit(node)
         if not isinstance(node.op, ast.Div):
             return node
-        return ast.copy_location(ast.Call(ast.Name("over", ast.Load()), [node.left, node.right], []), node)
+        return ast.copy_location(ast.Call(ast.Name("quotient", ast.Load()), [node.left, node.right], []), node)
 
 
 @cache
 def program(pair: Pair) -> SimpleNamespace:
     """The formulas of a pair over arrays."""
     tree = _Quotients().visit(ast.parse(lower.program(pair)))
-    names = {**WORDS, "over": lambda a, b: _over(a, b) if isinstance(a, Array) or isinstance(b, Array) else a / b}
+    names = {**WORDS, "quotient": lambda a, b: _quotient(a, b) if isinstance(a, Array) or isinstance(b, Array) else a / b}
     exec(compile(ast.fix_missing_locations(tree), f"<{pair}>", "exec"), names)
     return SimpleNamespace(**names)
 
