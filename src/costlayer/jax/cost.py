@@ -137,7 +137,7 @@ def _value(
             y = jnp.where(y == 0.0, -1.0, y)
         low, high = pair.target.bounds(z.dtype)
         good = (y == low) | (y == high) if pair.target.ends_only else (y >= low) & (y <= high)
-        y = jnp.where(good, y, jnp.nan)  # so that it shows in a compiled function too
+        y = jnp.where(good, y, operations.nan(y))  # so that it shows in a compiled function too
     by_term = pair.row and class_weight is not None and pair.cost.name == "cross_entropy" and (smooth or not labelled)
     if class_weight is not None:
         by_class = class_weight.astype(z.dtype)
@@ -150,7 +150,8 @@ def _value(
     if smooth:
         if labelled:
             right = (y >= 0) & (y < z.shape[-1])
-            y, labelled = jnp.where(right[..., None], operations.at(y, z.shape[-1]), jnp.nan).astype(z.dtype), False
+            shares = operations.at(y, z.shape[-1]).astype(z.dtype)
+            y, labelled = jnp.where(right[..., None], shares, operations.nan(shares)), False
         y = y * (1.0 - smooth) + smooth / (z.shape[-1] if pair.row else 2)
     parts = None
     if pos_weight is not None:  # as costlayer.evaluate does it
