@@ -124,7 +124,7 @@ def _value(
     own = None
     if weight is not None:
         own = jnp.broadcast_to(weight.astype(z.dtype).reshape(weight.shape + (1,) * (len(shape) - weight.ndim)), shape)
-    kept = _both(present, None if own is None else own != 0)
+    kept, came = _both(present, None if own is None else own != 0), y
     if pair.row and not labelled:
         y = jnp.moveaxis(y, axis, -1)
     if kept is not None:
@@ -137,20 +137,23 @@ def _value(
             y = jnp.where(y == 0.0, -1.0, y)
         low, high = pair.target.bounds(z.dtype)
         good = (y == low) | (y == high) if pair.target.ends_only else (y >= low) & (y <= high)
-        y = jnp.where(good, y, jnp.nan)  # so that it shows in a compiled function too
+        y = jnp.where(good, y, operations.nan(y))  # so that it shows in a compiled function too
     by_term = pair.row and class_weight is not None and pair.cost.name == "cross_entropy" and (smooth or not labelled)
     if class_weight is not None:
-        by_class = class_weight.astype(z.dtype)
+        by_class = class_weight.astype(z.dtype)  # of examples of weight 0 too, by which a mean divides
         if labelled:
-            counted = by_class[jnp.clip(y, 0, len(by_class) - 1)]
+            found, right = by_class[jnp.clip(came, 0, len(by_class) - 1)], (came >= 0) & (came < len(by_class))
+            counted = jnp.where(right, found, 1.0)
         elif not pair.row:
-            counted = by_class[0] + (by_class[1] - by_class[0]) * y
+            found, right = by_class[0] + (by_class[1] - by_class[0]) * came, (came >= 0) & (came <= 1)
+            counted = jnp.where(right, found, 1.0).astype(z.dtype)
         if counted is not None and not by_term:
             kept = _both(kept, (counted != 0) | jnp.isnan(counted))
     if smooth:
         if labelled:
             right = (y >= 0) & (y < z.shape[-1])
-            y, labelled = jnp.where(right[..., None], operations.at(y, z.shape[-1]), jnp.nan).astype(z.dtype), False
+            shares = operations.at(y, z.shape[-1]).astype(z.dtype)
+            y, labelled = jnp.where(right[..., None], shares, operations.nan(shares)), False
         y = y * (1.0 - smooth) + smooth / (z.shape[-1] if pair.row else 2)
     parts = None
     if pos_weight is not None:  # as costlayer.evaluate does it

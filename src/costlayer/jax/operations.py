@@ -10,6 +10,7 @@ The classes lie along the last axis here. Pairs and their parameters are constan
 
 from __future__ import annotations
 
+import ast
 import operator
 from collections.abc import Callable, Mapping
 from functools import cache, partial, reduce
@@ -18,9 +19,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
-from costlayer.engines import reference
+from costlayer.engines import lower, reference
 from costlayer.pair import Pair
 
 Order = tuple[int, ...]  # how often by each score
@@ -94,10 +96,38 @@ WORDS = {
 }
 
 
+@jax.custom_jvp
+def _quotient(a: Any, b: Any) -> Any:
+    return a / b
+
+
+@_quotient.defjvp
+def _(given, moved):
+    found = _quotient(*given)  # JAX divides by b², which may be beyond the numbers
+    return found, (moved[0] - found * moved[1]) / given[1]
+
+
+def _over(a: Any, b: Any) -> Any:
+    return _quotient(a, b) if isinstance(a, Array) or isinstance(b, Array) else a / b
+
+
+class _Quotients(ast.NodeTransformer):
+    """A program whose quotients are calls of a word."""
+
+    def visit_BinOp(self, node):
+        self.generic_visit(node)
+        if not isinstance(node.op, ast.Div):
+            return node
+        return ast.copy_location(ast.Call(ast.Name("quotient", ast.Load()), [node.left, node.right], []), node)
+
+
 @cache
 def program(pair: Pair) -> SimpleNamespace:
     """The formulas of a pair over arrays."""
-    return reference.bind(pair, WORDS)
+    tree = _Quotients().visit(ast.parse(lower.program(pair)))
+    names = {**WORDS, "quotient": _over}
+    exec(compile(ast.fix_missing_locations(tree), f"<{pair}>", "exec"), names)
+    return SimpleNamespace(**names)
 
 
 # --------------------------------------------------------------------------------------------------- derivatives
@@ -117,7 +147,8 @@ def smooth(formula: Callable[..., Mapping[Order, Any]], order: Order = (0,)) -> 
 
     def plain(*given: Array) -> Array:
         if sum(order) <= 2:
-            found = formula(*given)[order]
+            with np.errstate(over="ignore"):  # a constant beyond the numbers of the type is as good as infinite
+                found = formula(*given)[order]
         else:
             k = order.index(max(order))
             below = smooth(formula, _raised(order, k, -1)).__wrapped__  # type: ignore
@@ -226,6 +257,11 @@ def total(of: Array) -> Array:
     return of.sum(-1, keepdims=True)
 
 
+def nan(x: Array) -> Array:
+    """NaN, made of what is there: XLA's CPU compiler takes exp of a NaN that it knows beforehand for some number."""
+    return lax.stop_gradient((x - x) * jnp.inf)
+
+
 def _odds(z: Array, absent: Array) -> tuple[Array, Array]:
     """The largest score of each row, (...), and exp of all others less that, (..., K); 0 for what is absent.
 
@@ -281,7 +317,7 @@ def _is_class(z: Array, label: Array) -> Array:
 def _ahead(top: Array, z: Array, label: Array) -> Array:
     """How far the largest of the other scores is ahead of the true one's."""
     truth = jnp.take_along_axis(z, label[..., None], -1, mode="clip")[..., 0]
-    return jnp.where(_is_class(z, label), _difference(top, truth), jnp.nan)
+    return jnp.where(_is_class(z, label), _difference(top, truth), nan(top))
 
 
 @jax.custom_jvp
@@ -380,8 +416,8 @@ def of_label(pair: Pair, z: Array, label: Array) -> Array:
         return _cross_entropy_of_label(z, label)
     if pair.closed and pair.closed.margin:
         return _by_margin(pair)(_margin(z, label))
-    shares = jnp.where(_is_class(z, label)[..., None], at(label, z.shape[-1]), jnp.nan)
-    return of_shares(pair, z, shares.astype(z.dtype))
+    shares = at(label, z.shape[-1]).astype(z.dtype)
+    return of_shares(pair, z, jnp.where(_is_class(z, label)[..., None], shares, nan(shares)))
 
 
 def of_shares(pair: Pair, z: Array, y: Array) -> Array:

@@ -7,7 +7,7 @@ function or made of them, so that all orders have their digits.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -48,19 +48,27 @@ def of_shares(pair: Pair, z: Array, y: Array) -> Array:
 
 def _evaluate(pair: Pair, z: Array, goal: Goal, right: Array) -> Array:
     # a NaN, in a score or made of a label that is no class, belongs to all scores of its row
-    z = jnp.where(right[..., None] & ~jnp.isnan(z).any(-1, keepdims=True), z, z + jnp.nan)
+    z = jnp.where(right[..., None], _alike(z), z + operations.nan(z))
     return _COSTS[pair.name](z, goal, *pair.values)
 
 
 def predict(pair: Pair, z: Array) -> Array:
-    z = jnp.where(jnp.isnan(z).any(-1, keepdims=True), z + jnp.nan, z)
-    return _PREDICTIONS[pair.activation.name](z)
+    return _PREDICTIONS[pair.activation.name](_alike(z))
+
+
+def _alike(z: Array) -> Array:
+    """Scores, of which one that is NaN makes NaN of its row."""
+    return jnp.where(jnp.isnan(z).any(-1, keepdims=True), z + operations.nan(z), z)
 
 
 def _with_slope(value: Callable[..., Array], slope: Callable[..., Array]) -> Callable[..., Array]:
     """A cost of rows `(z, goal, *parameters)` with its derivative by each score."""
     function = jax.custom_jvp(value)
-    function.defjvp(lambda given, moved: (function(*given), (slope(*given) * moved[0]).sum(-1)))
+
+    def slopes(z: Array, *given: Any) -> Array:
+        return slope(z, *given) + jnp.square(jnp.where(jnp.isnan(z), z, 0.0))  # NaN, as its derivative is
+
+    function.defjvp(lambda given, moved: (function(*given), (slopes(*given) * moved[0]).sum(-1)))
     return function
 
 
@@ -85,8 +93,9 @@ def _crammer_singer(z: Array, goal: Goal, margin: float) -> Array:
 def _crammer_singer_slope(z: Array, goal: Goal, margin: float) -> Array:
     short = _shortfall(z, goal, margin)
     worst = short.max(-1, keepdims=True)
-    found = jnp.where(worst > 0.0, operations.best(short).astype(z.dtype) - goal.share, 0.0)
-    return lax.stop_gradient(jnp.where(jnp.isnan(worst), jnp.nan, found))
+    most = jnp.finfo(z.dtype).max  # of several that are short infinitely, the largest score
+    first = operations.best(jnp.where(short == worst, jnp.clip(z, -most, most), -jnp.inf))
+    return lax.stop_gradient(jnp.where(worst > 0.0, first.astype(z.dtype) - goal.share, 0.0))
 
 
 def _weston_watkins(z: Array, goal: Goal, margin: float) -> Array:
@@ -95,7 +104,7 @@ def _weston_watkins(z: Array, goal: Goal, margin: float) -> Array:
 
 def _weston_watkins_slope(z: Array, goal: Goal, margin: float) -> Array:
     short = _shortfall(z, goal, margin)
-    inside = jnp.where(jnp.isnan(short), jnp.nan, (short > 0.0).astype(z.dtype))
+    inside = (short > 0.0).astype(z.dtype)
     return lax.stop_gradient(jnp.where(goal.own, -total(inside), inside))
 
 
@@ -110,6 +119,7 @@ def _below_top(z: Array) -> Array:
 
 def _threshold(u: Array) -> tuple[Array, Array]:
     """The threshold of sparsemax, and which scores lie above it."""
+    u = jnp.maximum(u, -2.0)  # which is as far outside as −∞
     scores = -jnp.sort(-u, -1)
     sums, ranks = scores.cumsum(-1), jnp.arange(1, u.shape[-1] + 1, dtype=u.dtype)
     count = jnp.maximum(total(1.0 + ranks * scores > sums), 1)  # none among NaN
@@ -122,7 +132,7 @@ def _threshold(u: Array) -> tuple[Array, Array]:
 def _sparsemax(z: Array) -> Array:
     u = _below_top(z)
     threshold, inside = _threshold(u)
-    return jnp.where(inside, jnp.maximum(u - threshold, 0.0), 0.0 * u)
+    return jnp.where(inside | jnp.isnan(u), jnp.maximum(u - threshold, 0.0), 0.0)
 
 
 @_sparsemax.defjvp
@@ -153,6 +163,7 @@ def _sparsemax_slope(z: Array, goal: Goal) -> Array:
 
 def _half_threshold(u: Array) -> tuple[Array, Array]:
     """The threshold of entmax15 for halves of scores, and which lie above it."""
+    u = jnp.maximum(u, -2.0)
     scores, ranks = -jnp.sort(-u, -1), jnp.arange(1, u.shape[-1] + 1, dtype=u.dtype)
     mean = scores.cumsum(-1) / ranks
     spread = jnp.square(scores).cumsum(-1) - ranks * jnp.square(mean)
@@ -170,7 +181,7 @@ def _roots(z: Array) -> Array:
     """The square roots of the probabilities of entmax15."""
     u = 0.5 * _below_top(z)
     threshold, inside = _half_threshold(u)
-    return jnp.where(inside, jnp.maximum(u - threshold, 0.0), 0.0 * u)
+    return jnp.where(inside | jnp.isnan(u), jnp.maximum(u - threshold, 0.0), 0.0)
 
 
 @_roots.defjvp

@@ -13,7 +13,7 @@ def row_terms(p, q, log_p, log_q, y):
     )  # the logarithm of p over the middle
     value = product(y, log1p(-error / both)) + product(p, of_p)
     slope = product(p, of_p)
-    return 0.5 * value, 0.5 * slope * q, 0.5 * (slope + p * y / both) * q * q
+    return 0.5 * value, 0.5 * slope * q, 0.5 * (slope + product(y, p / both)) * q * q
 
 
 SOFTMAX_JS = ClosedForm(activation="softmax", cost="js", row_terms=row_terms, margin=js, starves=True)
