@@ -21,7 +21,7 @@ KINDS = ("float32", "float64")
 QUANTITIES = ("value", "delta", "curvature")
 NOTES = (
     "Worst errors in ulp, of results as they are / of results for scores within one unit in the last place of those "
-    "given, over scores of every binade up to ±{most:g}, infinities, and targets at the ends of their interval and "
+    "given, over scores of every binade up to ±{most:g}, infinities, targets at the ends of their interval and in "
     "between, as in [accuracy_float32.md](accuracy_float32.md) for the kernels of the CPU, of which the last column "
     "repeats the second figures of value and δ. XLA takes subnormal numbers for 0: where the result is one, 0 counts as "
     "exact; where it is the product of one, not."

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -116,16 +117,17 @@ def _value(
     z = z.astype(jnp.promote_types(z.dtype, jnp.float32))
     z = z if axis is None else jnp.moveaxis(z, axis, -1)
     shape = z.shape if axis is None else z.shape[:-1]
-    y, weight, class_weight, pos_weight = (
+    y = _constant("y", y)
+    weight, class_weight, pos_weight = (
         None if each is None else _constant(name, each)
-        for name, each in (("y", y), ("weight", weight), ("class_weight", class_weight), ("pos_weight", pos_weight))
+        for name, each in (("weight", weight), ("class_weight", class_weight), ("pos_weight", pos_weight))
     )
     present = None if options.ignore_index is None else y != options.ignore_index
     own = None
     if weight is not None:
         own = jnp.broadcast_to(weight.astype(z.dtype).reshape(weight.shape + (1,) * (len(shape) - weight.ndim)), shape)
     kept, came = _both(present, None if own is None else own != 0), y
-    if pair.row and not labelled:
+    if axis is not None and pair.row and not labelled:
         y = jnp.moveaxis(y, axis, -1)
     if kept is not None:
         allowed = 0 if labelled else next(each for each in (0, 1, 0.5) if each in pair.target)
@@ -161,7 +163,7 @@ def _value(
         parts = yes * y + (1.0 - y)
         y = jnp.where((y > 0.0) & (y < 1.0) & (parts > 0.0), yes * y / jnp.where(parts > 0.0, parts, 1.0), y)
         kept = _both(kept, parts != 0.0)
-    if by_term:
+    if by_term and class_weight is not None:
         y = y * class_weight.astype(z.dtype)
     if kept is not None:
         z = jnp.where(kept if axis is None else kept[..., None], z, 0.0)  # nothing of what is left out
@@ -327,7 +329,7 @@ def _check_targets(
         return
     kept = np.ones(seen.shape, bool) if ignore_index is None else seen != ignore_index
     if given is not None:
-        rows_of = np.moveaxis(kept, axis, -1) if pair.row and not labelled else kept
+        rows_of = np.moveaxis(kept, axis, -1) if axis is not None and not (labelled or pair.two) else kept
         rows_of &= given.reshape(given.shape + (1,) * (rows_of.ndim - given.ndim)) != 0
     if labelled:
         bad = kept & ((seen < 0) | (seen >= classes))
@@ -339,7 +341,7 @@ def _check_targets(
     allowed = next(each for each in (0, 1, 0.5) if each in pair.target)
     right = np.where(kept, np.where(seen == 0, -1, seen) if pair.target.ends_only else seen, allowed)
     front.check_targets(pair, right, np.ones(right.shape[:1], bool))
-    if pair.row:
+    if pair.row and axis is not None:
         together = np.moveaxis(seen, axis, -1).reshape(-1, classes)
         front.check_distributions(together, np.moveaxis(kept, axis, -1).reshape(-1, classes)[:, 0])
 
