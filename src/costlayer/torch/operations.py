@@ -78,7 +78,7 @@ def tanh() -> SimpleNamespace:
     return program(build("tanh+mse", {}))
 
 
-def capped(formulas: SimpleNamespace, z: Tensor, softcap: float) -> Tensor:
+def capped(formulas: SimpleNamespace, z: Tensor, softcap: float | Tensor) -> Tensor:
     """softcap · tanh(z / softcap): φ of tanh, whose gain keeps its digits where 1 − tanh² has none."""
     return softcap * activated(formulas, z / softcap, ())
 
