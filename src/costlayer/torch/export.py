@@ -63,7 +63,7 @@ def predict(pair: Pair, z: Tensor, softcap: float | None, temperature: float) ->
     """φ of scores, with what predictions know of the layer's options. Where nobody can ask for a gradient, nothing in
     the graph is there for it."""
     if pair.row:
-        class_axis(pair, z)  # refuses what has none
+        class_axis(pair, z)  # type: ignore — a shape is all it asks for
     if torch.onnx.is_in_onnx_export():
         z = z.detach()
     altered = softcap is not None or temperature != 1.0
