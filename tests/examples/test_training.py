@@ -1,8 +1,10 @@
 """The examples of training: each learns, and what its trainer makes of the cost layer is what it should be."""
 
+import doctest
 import importlib
 import logging
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -138,6 +140,19 @@ def test_skorch_knows_a_loss_by_torchs_name(blobs):
     np.testing.assert_allclose(net.predict_proba(x).sum(1), 1.0, rtol=1e-5)
 
 
+def test_a_regressor_of_skorch_predicts_rates_when_told_to():
+    from skorch import NeuralNetRegressor
+
+    torch.manual_seed(0)
+    layer, x = CostLayer("exp+poisson"), np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    told = {"criterion": CostLayer, "criterion__pair": "exp+poisson", "max_epochs": 2, "verbose": 0}
+    net = NeuralNetRegressor(nn.Linear, module__in_features=2, module__out_features=1, **told)  # type: ignore
+    net.fit(x, np.float32(np.exp(x[:, :1])))
+    scores = net.predict(x)
+    net.set_params(predict_nonlinearity=layer.predict)
+    np.testing.assert_allclose(net.predict(x), np.exp(scores), rtol=1e-6)
+
+
 def test_a_classifier_of_skorch_is_cloned_and_searched(blobs):
     from sklearn.model_selection import GridSearchCV
     from skorch_training import classifier
@@ -157,3 +172,43 @@ def test_labels_that_are_no_class_are_said_with_their_place(blobs):
     net = classifier(y, epochs=1).set_params(train_split=None, iterator_train__shuffle=False)
     with pytest.raises(ValueError, match=r"y\[2\]: got class 7; expected a class from 0 to 2"):
         net.fit(x, np.where(np.arange(120) == 2, 7, y))
+
+
+# ----------------------------------------------------------------------------------------------------------- the page
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "trainers.md").read_text(encoding="utf-8")
+
+
+def test_examples_of_the_page_run():
+    test = doctest.DocTestParser().get_doctest(PAGE, {}, "docs/trainers.md", None, None)
+    assert len(test.examples) > 10
+    assert not doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE).run(test).failed
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([\w./]+)\)", PAGE))))
+def test_the_page_leads_somewhere(link):
+    assert (Path(__file__).parents[2] / "docs" / link).exists()
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"examples/(\w+)\.py", PAGE))))
+def test_an_example_has_fewer_than_60_lines(name):
+    module = importlib.import_module(name)
+    assert len(Path(str(module.__file__)).read_text(encoding="utf-8").splitlines()) < 60
+
+
+@pytest.mark.filterwarnings(*LIGHTNING, "ignore:The `srun` command")
+def test_lightnings_accumulated_step_is_that_of_the_large_batch():
+    """By what the page has."""
+    names = {}
+    exec(re.search(r"^```python\n(import lightning.*?)^```$", PAGE, re.S | re.M)[1], names)  # type: ignore
+    torch.manual_seed(0)
+    model = names["Accumulating"]()
+    model.network, model.layer = nn.Linear(4, 3), CostLayer("softmax+cross_entropy", ignore_index=-100)
+    model.configure_optimizers = lambda: torch.optim.SGD(model.network.parameters(), lr=1.0)
+    x, y = torch.randn(7, 4), torch.tensor([0, -100, 1, 2, -100, 2, 1])
+    (slope,) = torch.autograd.grad(nn.functional.cross_entropy(model.network(x), y), model.network.weight)
+    truth = model.network.weight.detach() - slope
+    parts = [(x[part], y[part]) for part in (slice(0, 2), slice(2, 6), slice(6, 7))]
+    _trainer(max_steps=1, accumulate_grad_batches=3).fit(model, DataLoader(parts, batch_size=None))
+    torch.testing.assert_close(model.network.weight.detach(), truth)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from costlayer.catalogue import build
 from costlayer.engines import reference
-from costlayer.errors import InvalidType
+from costlayer.errors import InvalidType, InvalidValue
 from costlayer.evaluate import class_axis
 from costlayer.pair import Pair
 from costlayer.torch import operations
@@ -42,7 +42,7 @@ class Predictor(nn.Module):
     >>> network = nn.Linear(2, 3)
     >>> predictor = Predictor(network, CostLayer("softmax+cross_entropy")).eval()
     >>> x = torch.zeros(1, 2)
-    >>> torch.equal(predictor(x), torch.softmax(network(x), 1))
+    >>> torch.allclose(predictor(x), torch.softmax(network(x), 1))
     True
     """
 
@@ -63,7 +63,7 @@ def predict(pair: Pair, z: Tensor, softcap: float | None, temperature: float) ->
     """φ of scores, with what predictions know of the layer's options. Where nobody can ask for a gradient, nothing in
     the graph is there for it."""
     if pair.row:
-        class_axis(pair, z)  # refuses what has none
+        class_axis(pair, z)  # type: ignore — a shape is all it asks for
     if torch.onnx.is_in_onnx_export():
         z = z.detach()
     altered = softcap is not None or temperature != 1.0
@@ -74,6 +74,12 @@ def predict(pair: Pair, z: Tensor, softcap: float | None, temperature: float) ->
     if altered:
         s = s / number(temperature)
     return operations.predict(_formulas(pair, double), pair, s).to(z.dtype)
+
+
+def refuse_old_exporter() -> None:
+    """It traces torch's operations, of which the engine has none: it would write the predictions as constants."""
+    if torch.onnx.is_in_onnx_export():
+        raise InvalidValue("dynamo", "False", "True", "Export by torch.onnx.export(..., dynamo=True).")
 
 
 @cache

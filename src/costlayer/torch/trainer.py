@@ -80,16 +80,16 @@ class TrainerLoss:
             z = z.squeeze(-1)
         if not self.layer.pair.row:
             y = y.to(z.dtype)
+        try:
+            total = self._sum(z, y)
+        except CostLayerError as error:
+            raise self._placed(error, lead) from None
         present = (y != IGNORED).sum()
         count = torch.as_tensor(present if num_items_in_batch is None else num_items_in_batch, device=z.device)
         if count.is_cpu and (present > count).any():
             got = f"{int(count.max())} for a batch with {int(present)} labels"
             fix = "Of a causal language model Trainer does not count the first: shift=True."
             raise InvalidValue("num_items_in_batch", got, "at least as many as there are", "" if self.shift else fix)
-        try:
-            total = self._sum(z, y)
-        except CostLayerError as error:
-            raise self._placed(error, lead) from None
         return total / count.clamp(min=1)  # of no labels nothing
 
     def predict(self, logits: Any, labels: Tensor | None = None) -> Tensor:
