@@ -2,9 +2,11 @@
 
     python examples/optax_training.py
 
-The output bias starts at the best constant scores, so that the first step has a cost of the classes' entropy and no
-more. Labels are looked at once, before training: a compiled step cannot say which of them is no class.
+The output bias starts at the best constant scores. Labels are looked at once, before training: a compiled step cannot
+say which of them is no class.
 """
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,11 +21,11 @@ from costlayer.jax import predict, value
 PAIR = cl.pair("softmax+cross_entropy")
 
 
-def scores(network: dict, x: jax.Array) -> jax.Array:
+def scores(network: dict, x: Any) -> jax.Array:
     return jax.nn.relu(x @ network["hidden"] + network["shift"]) @ network["out"] + network["bias"]
 
 
-def train(x: np.ndarray, y: np.ndarray, epochs: int = 20, batch: int = 64, seed: int = 0) -> tuple[dict, list[float]]:
+def train(x: Any, y: Any, epochs: int = 20, batch: int = 64, seed: int = 0) -> tuple[dict, list[float]]:
     """The trained network, and the mean cost before each epoch and after the last."""
     a, b = jax.random.split(jax.random.key(seed))
     start = np.asarray(cl.constant(PAIR, y), np.float32)
@@ -48,9 +50,11 @@ def train(x: np.ndarray, y: np.ndarray, epochs: int = 20, batch: int = 64, seed:
 
 
 if __name__ == "__main__":
-    x, y = load_digits(return_X_y=True)
-    x, x_test, y, y_test = train_test_split(np.float32(x / 16.0), y, random_state=0)
+    x, y = map(np.asarray, load_digits(return_X_y=True))
+    x, x_test, y, y_test = train_test_split((x / 16.0).astype(np.float32), y, random_state=0)
     network, costs = train(x, y)
     chances = predict(PAIR, scores(network, x_test))
     print(f"mean cost {costs[0]:.4f} before, {costs[-1]:.4f} after {len(costs) - 1} epochs")
-    print(f"accuracy {float((chances.argmax(1) == y_test).mean()):.3f} on {len(y_test)} digits that were held back")
+    print(
+        f"accuracy {np.mean(chances.argmax(1) == np.asarray(y_test)):.3f} on {len(y_test)} digits that were held back"
+    )
