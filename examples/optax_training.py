@@ -32,8 +32,8 @@ def train(x: Any, y: Any, epochs: int = 20, batch: int = 64, seed: int = 0) -> t
     hidden = jax.random.normal(a, (x.shape[1], 64)) * (2.0 / x.shape[1]) ** 0.5
     out = jax.random.normal(b, (64, len(start))) * 0.01
     network = {"hidden": hidden, "shift": jnp.zeros(64), "out": out, "bias": jnp.asarray(start)}
-    optimizer = optax.adam(3e-3)
-    state, random = optimizer.init(network), np.random.default_rng(seed)
+    optimizer, random = optax.adam(3e-3), np.random.default_rng(seed)
+    state = optimizer.init(network)
 
     @jax.jit
     def step(network, state, x, y):
@@ -53,8 +53,7 @@ if __name__ == "__main__":
     x, y = map(np.asarray, load_digits(return_X_y=True))
     x, x_test, y, y_test = train_test_split((x / 16.0).astype(np.float32), y, random_state=0)
     network, costs = train(x, y)
-    chances = predict(PAIR, scores(network, x_test))
     print(f"mean cost {costs[0]:.4f} before, {costs[-1]:.4f} after {len(costs) - 1} epochs")
     print(
-        f"accuracy {np.mean(chances.argmax(1) == np.asarray(y_test)):.3f} on {len(y_test)} digits that were held back"
+        f"accuracy {np.mean(predict(PAIR, scores(network, x_test)).argmax(1) == y_test):.3f} on {len(y_test)} digits that were held back"
     )
