@@ -53,7 +53,6 @@ if __name__ == "__main__":
     x, y = map(np.asarray, load_digits(return_X_y=True))
     x, x_test, y, y_test = train_test_split((x / 16.0).astype(np.float32), y, random_state=0)
     network, costs = train(x, y)
+    right = predict(PAIR, scores(network, x_test)).argmax(1) == y_test
     print(f"mean cost {costs[0]:.4f} before, {costs[-1]:.4f} after {len(costs) - 1} epochs")
-    print(
-        f"accuracy {np.mean(predict(PAIR, scores(network, x_test)).argmax(1) == y_test):.3f} on {len(y_test)} digits that were held back"
-    )
+    print(f"accuracy {np.mean(right):.3f} on {len(y_test)} digits that were held back")
