@@ -1,114 +1,111 @@
-"""How far costlayer.jax is from the exact results, in units in the last place, beside the engine's own kernels.
+"""How far costlayer.jax is from the exact results, pair by pair: as accuracy.py measures the CPU engine.
 
-    python benchmarks/accuracy_jax.py [--thin 4]     one in so many of the scores of every binade
-
-Every pair of the catalogue is measured at the same scores and targets as in benchmarks/accuracy.py, against the same
-references. What JAX cannot have is what XLA has not: it takes numbers below the smallest normal one for 0, and has
-logarithms and exponentials of its own.
+python benchmarks/accuracy_jax.py [--thin 20]    try one in so many scores
 """
 
 import argparse
+import json
 import multiprocessing
-import os
 import warnings
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from typing import Any
+from concurrent.futures import ProcessPoolExecutor
+from datetime import date
+from functools import cache
 
 import numpy as np
-from _measure import Results, cores
+from _extended import LONG
+from _measure import RESULTS, figure, machine, report
+from _ulp import FORMATS, Format
 
 KINDS = ("float32", "float64")
+ROWS = 12  # of rows one in so many
 QUANTITIES = ("value", "delta", "curvature")
 NOTES = (
-    "Worst errors in ulp, of results as they are / of results for scores within one unit in the last place of those "
-    "given, over scores of every binade up to ±{most:g}, infinities, targets at the ends of their interval and in "
-    "between, as in [accuracy_float32.md](accuracy_float32.md) for the kernels of the CPU, of which the last column "
-    "repeats the second figures of value and δ. XLA takes subnormal numbers for 0: where the result is one, 0 counts as "
-    "exact; where it is the product of one, not."
+    "Units in the last place, the worst over scores of every binade; mixed: to the best exact result within one unit "
+    "of score and target, so that what a rounded score cannot say does not count. XLA's own exp, expm1, log1p and tanh "
+    "are a few units off, and on CPUs it takes 0 for what is below the smallest normal number: so that is the smallest "
+    "unit here. Float32 is computed in float32, where the CPU engine takes float64 for compositions: a difference of "
+    "large terms, and a prediction beyond the numbers, shows as very many units or ∞."
 )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--thin", type=int, default=8, help="try one in so many scores")
-    parser.add_argument("--jobs", type=int, default=0, help="processes; by default one per core")
-    options = parser.parse_args()
-    import costlayer as cl
+@cache
+def _compiled(pair):
+    import jax
+    import jax.numpy as jnp
 
-    pairs = [str(pair) for pair in cl.pairs()]
-    work = [(name, kind) for kind in KINDS for name in pairs]
-    found: dict[tuple[str, str], Any] = {}
-    context = multiprocessing.get_context("spawn")
-    with Results("accuracy_jax", "How exact JAX is", NOTES.format(most=MOST), len(work)) as results:
-        with ProcessPoolExecutor(options.jobs or cores(), context) as pool:
-            waiting = {pool.submit(measured, *each, options.thin): each for each in work}
-            for future in as_completed(waiting):
-                found[waiting[future]] = future.result()
-                results.begin(" ".join(waiting[future]))
-        for kind in KINDS:
-            rows = results.table(["pair", *QUANTITIES, "points", "the CPU's kernel"], kind)
-            for name in pairs:
-                jax, own = found[name, kind]
-                results.cases.append({"pair": name, "kind": kind, "jax": jax, "cpu": own})
-                cells = [_both(jax.get(quantity)) for quantity in QUANTITIES]
-                ours = " and ".join(_units(own[quantity]["mixed"]) for quantity in QUANTITIES[:2])
-                rows.append([name, *cells, f"{jax['points']:,}", ours])
+    from costlayer.jax import value
+
+    @jax.jit
+    def everything(z, y):
+        def total(z):
+            return value(pair, z, y, reduction="sum")
+
+        each = jnp.eye(z.shape[-1], dtype=z.dtype) if pair.row or pair.two else jnp.ones((1, 1), z.dtype)
+        ways = jax.vmap(lambda way: jax.jvp(jax.grad(total), (z,), (jnp.broadcast_to(way, z.shape),))[1] * way)
+        return value(pair, z, y, reduction="none"), jax.grad(total)(z), ways(each).sum(0)
+
+    return everything
 
 
-MOST = 1e4
+def in_jax(pair, kind: str, z: np.ndarray, y: np.ndarray):
+    """Value, δ and the diagonal of the second derivatives, of single examples."""
+    import jax
+
+    with jax.enable_x64(kind == "float64"):
+        return tuple(np.asarray(found) for found in _compiled(pair)(z, y))
 
 
-def measured(name: str, kind: str, thin: int) -> tuple[dict, dict]:
-    """The worst errors of JAX and of the CPU's kernel."""
-    os.environ["JAX_PLATFORMS"] = "cpu"
+class Flushed(Format):
+    """A type without the numbers below the smallest normal one, which is the smallest unit here."""
+
+    def spacing(self, x: np.ndarray) -> np.ndarray:
+        return np.maximum(super().spacing(x), np.ldexp(LONG(1), self.low))
+
+
+def measured(name: str, kind: str, thin: int) -> dict:
     import _rows
-    from _implementations import ours
     from _pairs import Sample, several
 
     import costlayer as cl
 
     warnings.simplefilter("ignore")
+    FORMATS[kind] = Flushed(**vars(FORMATS[kind]))
     pair = next(pair for pair in cl.pairs() if str(pair) == name)
     if several(pair):
-        each = [_rows.measure(pair, kind, implementation, min(thin, 4)) for implementation in (by_jax, ours)]
-    else:
-        sample = Sample(pair, kind, thin)
-        each = [sample.measure(implementation, MOST) for implementation in (by_jax, ours)]
-    return each[0] or {}, each[1] or {}
+        return _rows.measure(pair, kind, in_jax, ROWS)
+    return Sample(pair, kind, thin).measure(in_jax)
 
 
-def by_jax(pair, kind: str, z: np.ndarray, y: np.ndarray):
-    """Value, δ and curvature of single examples."""
-    import jax
-    import jax.numpy as jnp
-    from _implementations import ours
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--thin", type=int, default=20)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    given = parser.parse_args()
+    import costlayer as cl
 
-    import costlayer.jax
-
-    jax.config.update("jax_enable_x64", True)
-    beside, small = ours(pair, kind, z, y), np.finfo(z.dtype).tiny
-    z, y = jnp.asarray(z), jnp.asarray(y)
-
-    def total(z):
-        return costlayer.jax.value(pair, z, y, reduction="sum")
-
-    value = costlayer.jax.value(pair, z, y, reduction="none")
-    delta = jax.grad(total)(z)
-    if pair.row or pair.two:
-        curvature = jnp.diagonal(jax.hessian(total)(z).reshape(z.size, z.size)).reshape(z.shape)
-    else:
-        curvature = jax.jvp(jax.grad(total), (z,), (jnp.ones_like(z),))[1]
-    found = [np.asarray(each) for each in (value, delta, curvature)]
-    # where the result is subnormal and XLA has 0: that is told, and not measured
-    return [np.where((each == 0) & (abs(own) < small), own, each) for each, own in zip(found, beside, strict=True)]
-
-
-def _both(entry: dict | None) -> str:
-    return "—" if entry is None else f"{_units(entry['raw'])} / {_units(entry['mixed'])}"
+    work = [(str(pair), kind) for kind in given.kinds for pair in cl.pairs()]
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        waiting = {each: pool.submit(measured, *each, given.thin) for each in work}
+        found = {f"{name}: {kind}": future.result() for (name, kind), future in waiting.items()}
+    kept = {"day": str(date.today()), "machine": machine(), "thin": given.thin, "found": found}
+    text = json.dumps(kept, indent=1, ensure_ascii=False)
+    (RESULTS / "accuracy_jax.json").write_text(text + "\n", encoding="utf-8")
+    header = ["pair", "type", *(f"{what}, {how}" for what in ("value", "δ", "curvature") for how in ("raw", "mixed"))]
+    rows = [[*each.split(": "), *(_cell(entry.get(what), how) for what in QUANTITIES for how in ("raw", "mixed"))]
+            for each, entry in found.items()]  # fmt: skip
+    report(
+        "accuracy_jax",
+        "Accuracy under JAX: the worst of every pair",
+        header,
+        rows,
+        f"{NOTES} One in {given.thin} of accuracy.py's scores, and one in {ROWS} of its rows.",
+    )
 
 
-def _units(x: float) -> str:
-    return f"{x:.2f}" if x < 9.995 else f"{x:.0f}" if x < 999.5 else f"{x:.1e}".replace("e+0", "e").replace("e+", "e")
+def _cell(worst: dict | None, how: str) -> str:
+    if worst is None:
+        return "—"
+    return "∞" if np.isinf(worst[how]) else f"{worst[how]:.1e}" if worst[how] >= 1e4 else figure(worst[how])
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python examples/optax_training.py
 
-The output bias starts at the best constant scores, so that the first step has a cost of the classes' entropy and no
-more. Labels are looked at once, before training: a compiled step cannot say which of them is no class.
+The output bias starts at the best constant scores. Labels are looked at once, before training: a compiled step cannot
+say which of them is no class.
 """
 
 from typing import Any
@@ -32,8 +32,8 @@ def train(x: Any, y: Any, epochs: int = 20, batch: int = 64, seed: int = 0) -> t
     hidden = jax.random.normal(a, (x.shape[1], 64)) * (2.0 / x.shape[1]) ** 0.5
     out = jax.random.normal(b, (64, len(start))) * 0.01
     network = {"hidden": hidden, "shift": jnp.zeros(64), "out": out, "bias": jnp.asarray(start)}
-    optimizer = optax.adam(3e-3)
-    state, random = optimizer.init(network), np.random.default_rng(seed)
+    optimizer, random = optax.adam(3e-3), np.random.default_rng(seed)
+    state = optimizer.init(network)
 
     @jax.jit
     def step(network, state, x, y):
@@ -50,10 +50,9 @@ def train(x: Any, y: Any, epochs: int = 20, batch: int = 64, seed: int = 0) -> t
 
 
 if __name__ == "__main__":
-    digits: Any = load_digits()
-    parts: Any = train_test_split(np.float32(digits.data / 16.0), digits.target, random_state=0)
-    x, x_test, y, y_test = parts
+    x, y = map(np.asarray, load_digits(return_X_y=True))
+    x, x_test, y, y_test = train_test_split((x / 16.0).astype(np.float32), y, random_state=0)
     network, costs = train(x, y)
-    chances = predict(PAIR, scores(network, x_test))
+    right = predict(PAIR, scores(network, x_test)).argmax(1) == y_test
     print(f"mean cost {costs[0]:.4f} before, {costs[-1]:.4f} after {len(costs) - 1} epochs")
-    print(f"accuracy {float((chances.argmax(1) == y_test).mean()):.3f} on {len(y_test)} digits that were held back")
+    print(f"accuracy {np.mean(right):.3f} on {len(y_test)} digits that were held back")

@@ -199,7 +199,7 @@ def test_examples_of_the_page_on_torch_run():
     assert not doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(tests).failed
 
 
-@pytest.mark.parametrize("name", ["sklearn", "trainers"])
+@pytest.mark.parametrize("name", ["jax", "sklearn"])
 def test_examples_of_the_pages_on_hosts_run(name, tmp_path, monkeypatch):
     """One after the other, as a reader runs them."""
     monkeypatch.chdir(tmp_path)

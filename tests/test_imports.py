@@ -27,6 +27,8 @@ HEAVY = {
     "xgboost",
     "lightgbm",
     "catboost",
+    "jax",
+    "optax",
 }
 
 # From the ground up; a part may import its own and those on lines above it.

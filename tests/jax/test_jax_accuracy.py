@@ -145,7 +145,7 @@ def test_pairs_of_two_scores_are_right(two_score_pair, dtypes):
     for dtype in dtypes:
         # beyond, infinite derivatives by both scores spoil those by one: JAX multiplies them by nothing
         reach = 40.0 if dtype is np.float32 else 300.0
-        points = [(z, y) for z, y in accuracy.two_points(two_score_pair) if abs(z[1]) <= reach]
+        points = [(z, y) for z, y in accuracy.two_points(two_score_pair) if max(map(abs, z)) <= reach]
         z, y = (np.array(each, dtype) for each in zip(*points, strict=True))
         value, delta, curves = computed(two_score_pair, z, y)
         for k, point in enumerate(points):

@@ -11,6 +11,7 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from costlayer import evaluate as front
@@ -87,7 +88,7 @@ def predict(pair: str | Pair, z: ArrayLike) -> Array:
     Array([[0.25, 0.25, 0.25, 0.25]], dtype=float32)
     """
     pair, z = as_pair(pair), _scores(z)
-    axis = front.score_axis(pair, z) if pair.two else front.class_axis(pair, z) if pair.row else None
+    axis = front.score_axis(pair, z) if pair.two else front.class_axis(pair, z) if pair.row else None  # type: ignore
     return _predict(pair, axis, z)
 
 
@@ -117,8 +118,7 @@ def _value(
     z = z.astype(jnp.promote_types(z.dtype, jnp.float32))
     z = z if axis is None else jnp.moveaxis(z, axis, -1)
     shape = z.shape if axis is None else z.shape[:-1]
-    y = _constant("y", y)
-    weight, class_weight, pos_weight = (
+    y, weight, class_weight, pos_weight = (  # type: ignore
         None if each is None else _constant(name, each)
         for name, each in (("weight", weight), ("class_weight", class_weight), ("pos_weight", pos_weight))
     )
@@ -127,8 +127,8 @@ def _value(
     if weight is not None:
         own = jnp.broadcast_to(weight.astype(z.dtype).reshape(weight.shape + (1,) * (len(shape) - weight.ndim)), shape)
     kept, came = _both(present, None if own is None else own != 0), y
-    if axis is not None and pair.row and not labelled:
-        y = jnp.moveaxis(y, axis, -1)
+    if pair.row and not labelled:
+        y = jnp.moveaxis(y, axis, -1)  # type: ignore
     if kept is not None:
         allowed = 0 if labelled else next(each for each in (0, 1, 0.5) if each in pair.target)
         y = jnp.where(kept if y.shape == shape else kept[..., None], y, allowed)
@@ -163,8 +163,8 @@ def _value(
         parts = yes * y + (1.0 - y)
         y = jnp.where((y > 0.0) & (y < 1.0) & (parts > 0.0), yes * y / jnp.where(parts > 0.0, parts, 1.0), y)
         kept = _both(kept, parts != 0.0)
-    if by_term and class_weight is not None:
-        y = y * class_weight.astype(z.dtype)
+    if by_term:
+        y = y * class_weight.astype(z.dtype)  # type: ignore
     if kept is not None:
         z = jnp.where(kept if axis is None else kept[..., None], z, 0.0)  # nothing of what is left out
     values = _costs(pair, z, y, labelled)
@@ -254,7 +254,7 @@ def _weights(name: str, given: ArrayLike) -> Array:
 
 def _numbers(given: Array) -> np.ndarray | None:
     """What an array holds; None in a function that is being traced."""
-    if isinstance(given, jax.core.Tracer):
+    if isinstance(given, Tracer):
         return None
     found = np.asarray(given)
     return found if found.dtype.kind in "biuf" else found.astype(np.float32)  # bfloat16 is none of NumPy's own
@@ -266,7 +266,7 @@ def _at(name: str, index: tuple[int, ...]) -> str:
 
 def _kind(pair: Pair, z: Array, y: Array, smooth: float) -> tuple[int | None, bool]:
     """The axis of the classes or of two scores, and whether targets are class indices."""
-    axis = front.score_axis(pair, z) if pair.two else front.class_axis(pair, z) if pair.row else None
+    axis = front.score_axis(pair, z) if pair.two else front.class_axis(pair, z) if pair.row else None  # type: ignore
     labelled = pair.row and jnp.issubdtype(y.dtype, jnp.integer)
     if pair.row and not labelled and not jnp.issubdtype(y.dtype, jnp.floating):
         raise InvalidType("y", f"an array of {y.dtype}", "integers (class indices) or floats (probabilities)")
@@ -329,7 +329,7 @@ def _check_targets(
         return
     kept = np.ones(seen.shape, bool) if ignore_index is None else seen != ignore_index
     if given is not None:
-        rows_of = np.moveaxis(kept, axis, -1) if axis is not None and not (labelled or pair.two) else kept
+        rows_of = np.moveaxis(kept, axis, -1) if pair.row and not labelled else kept  # type: ignore
         rows_of &= given.reshape(given.shape + (1,) * (rows_of.ndim - given.ndim)) != 0
     if labelled:
         bad = kept & ((seen < 0) | (seen >= classes))
@@ -341,9 +341,9 @@ def _check_targets(
     allowed = next(each for each in (0, 1, 0.5) if each in pair.target)
     right = np.where(kept, np.where(seen == 0, -1, seen) if pair.target.ends_only else seen, allowed)
     front.check_targets(pair, right, np.ones(right.shape[:1], bool))
-    if pair.row and axis is not None:
-        together = np.moveaxis(seen, axis, -1).reshape(-1, classes)
-        front.check_distributions(together, np.moveaxis(kept, axis, -1).reshape(-1, classes)[:, 0])
+    if pair.row:
+        together = np.moveaxis(seen, axis, -1).reshape(-1, classes)  # type: ignore
+        front.check_distributions(together, np.moveaxis(kept, axis, -1).reshape(-1, classes)[:, 0])  # type: ignore
 
 
 def _check_scores(pair: Pair, z: Array, axis: int | None) -> None:
