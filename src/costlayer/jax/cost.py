@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -120,7 +119,7 @@ def _value(
     shape = z.shape if axis is None else z.shape[:-1]
     y, weight, class_weight, pos_weight = (  # type: ignore
         None if each is None else _constant(name, each)
-        for name, each in (("weight", weight), ("class_weight", class_weight), ("pos_weight", pos_weight))
+        for name, each in (("y", y), ("weight", weight), ("class_weight", class_weight), ("pos_weight", pos_weight))
     )
     present = None if options.ignore_index is None else y != options.ignore_index
     own = None
