@@ -1,297 +1,331 @@
-"""The Keras front: a pair as the loss of a model that gives scores, over the back ends torch and JAX.
+"""The Keras front: a pair as a loss of a model of scores, and its prediction as a layer.
 
->>> import os
->>> _ = os.environ.setdefault("KERAS_BACKEND", "torch")
->>> from costlayer.keras import CostLayerLoss
->>> loss = CostLayerLoss("softmax+cross_entropy")
->>> round(float(loss([1, 0], [[0.0, 0.0], [0.0, 0.0]])), 4)  # ln 2
-0.6931
+Keras runs on PyTorch or JAX here, whichever `KERAS_BACKEND` names before keras is imported.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from functools import cached_property
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from costlayer import evaluate as front
 from costlayer.catalogue import pair as as_pair
 from costlayer.catalogue import read_pair, write_pair
-from costlayer.errors import CostLayerError, InvalidType, InvalidValue, MissingExtra
-from costlayer.evaluate import check_options
-from costlayer.pair import Pair
+from costlayer.errors import CostLayerError, InvalidValue, MissingExtra
+from costlayer.pair import UNIT, Pair
 
-BACK_ENDS = ("torch", "jax")
+BACKENDS = ("torch", "jax")
 
 
-def _other_back_end(name: str) -> InvalidValue:
-    return InvalidValue(
-        "KERAS_BACKEND",
-        repr(name),
-        "a back end that costlayer has a front for: " + " or ".join(BACK_ENDS),
-        "Set it before keras is imported: os.environ['KERAS_BACKEND'] = 'torch'.",
-    )
+def _no_back_end(got: str) -> InvalidValue:
+    fix = 'Set it before keras is imported: os.environ["KERAS_BACKEND"] = "torch".'
+    return InvalidValue("KERAS_BACKEND", got, "'torch' or 'jax'", fix)
 
 
 try:
     import keras
-    from keras.src.backend import set_keras_mask
-except ModuleNotFoundError as error:
-    if error.name in ("keras", "torch", "jax"):
-        raise MissingExtra(error.name, "keras" if error.name == "keras" else error.name) from error
-    raise _other_back_end(error.name or "unknown") from error  # that of tensorflow is Keras's default
+    from keras import ops
+    from keras.src.backend.common.masking import set_keras_mask  # as Keras's own ignore_class; it has no public name
+except ImportError as error:
+    missing = (error.name or "").partition(".")[0]
+    if missing in ("keras", *BACKENDS):
+        raise MissingExtra(missing, missing) from error
+    raise _no_back_end(f"a back end that needs {error.name}, which is not installed") from error
 
-ops: Any = keras.ops  # of any back end's tensors
+__all__ = ["CostLayerLoss", "Prediction"]
 
-
-def _back_end() -> str:
-    found = keras.config.backend()
-    if found not in BACK_ENDS:
-        raise _other_back_end(found)
-    return found
-
-
-def _read(pair: str | Pair, parameters: dict[str, float]) -> Pair:
-    """A pair, its name, or its name with its parameters, as saved models have it."""
-    if isinstance(pair, str) and ":" in pair:
-        pair = read_pair(pair)
-    return as_pair(pair, **parameters)
+NO_CLASS = -(2**31)  # what a label that is no whole number becomes in a compiled function
 
 
 @keras.saving.register_keras_serializable(package="costlayer")
 class CostLayerLoss(keras.losses.Loss):
-    """The cost of a model's raw scores, with its exact gradient: what `model.compile(loss=...)` takes.
+    """The cost of a pair as a Keras loss: raw scores in, one value per sample out.
 
     Arguments:
-        pair: a pair or its name, such as "softmax+cross_entropy".
-        ignore_class: samples of this class are left out before any arithmetic, and out of the mean.
+        pair: a pair or its name, such as `"softmax+cross_entropy"`.
         label_smoothing: ε in [0, 1).
-        reduction, name, dtype: as every loss of Keras has them.
+        ignore_class: class indices of this number are left out before any arithmetic, and out of Keras's means.
+        reduction: as in every Keras loss. "sum_over_batch_size" and "mean" divide the weighted sum by the number of
+            samples, those of weight 0 too, but not those that a mask or `ignore_class` leaves out;
+            "mean_with_sample_weight" divides it by the sum of the weights; "sum" and None do not divide.
+        name: as in every Keras loss.
+        dtype: "float32" or "float64"; by default Keras's `floatx`, but at least float32. Scores of 16 bits are computed
+            in it.
         parameters: of the activation and the cost, such as `delta` of huber.
 
-    Shapes; classes and the two scores of pairs that have two lie along the last axis, as Keras has them:
+    Shapes, y_pred first. The classes, or the two scores of a target, lie along the last axis:
+    - pairs of classes: (N, ..., K) with class indices (N, ...) or (N, ..., 1), or with probabilities (N, ..., K). Keras
+      hands labels over as floats, so that shapes alone tell which. One value per row: (N, ...).
+    - pairs of two scores: (N, ..., 2) with targets (N, ...) or (N, ..., 1). One value per target: (N, ...).
+    - pointwise pairs: both (N, ..., K); a last axis of 1 may be missing in one of them. The value is the mean over the
+      last axis, as in Keras's own losses: (N, ...).
 
-    - pairs of classes (softmax): scores (..., K); classes (...) or (..., 1), or probabilities (..., K). The value of a
-      sample is that of its row. Keras makes floats of all targets, so that their kind is told by their shape alone.
-    - pairs of two scores: scores (..., 2), targets (...) or (..., 1).
-    - pairs of single scores: scores and targets of one shape, or (N,) beside (N, 1). The value of a sample is the mean
-      over the last axis, as with the losses of Keras; of scores (N,) each is a sample.
+    There is no `from_logits`: the model ends in scores, and `Prediction` makes predictions of them.
 
-    Keras then weighs and averages: "sum_over_batch_size" divides by the number of values, whatever their weights,
-    "mean_with_sample_weight" by the sum of the weights; masked and ignored ones count in neither.
+    Errors: `InvalidValue` for shapes that would have to be broadcast, for probabilities in place of scores, and for
+    targets that are none, with the first one's place. In a compiled function, which on JAX is every one that is not
+    `run_eagerly`, numbers cannot be looked at: what a wrong target belongs to becomes NaN, and so does a whole batch of
+    rows that are probabilities already.
 
-    Errors: `InvalidValue` or `InvalidType` for shapes that do not fit, for labels out of range and for probabilities in
-    place of scores, as long as these hold numbers: in a function that JAX compiles they do not, and what a wrong label
-    belongs to becomes NaN.
+    >>> loss = CostLayerLoss("softmax+cross_entropy", reduction=None)
+    >>> values = loss(np.array([0, 1]), np.array([[0.0, 0.0, 0.0], [0.0, 30.0, 0.0]]))
+    >>> [f"{float(value):.3e}" for value in values]
+    ['1.099e+00', '1.872e-13']
     """
 
     def __init__(
         self,
         pair: str | Pair,
         *,
-        ignore_class: int | None = None,
         label_smoothing: float = 0.0,
-        reduction: str | None = "sum_over_batch_size",
+        ignore_class: int | None = None,
+        reduction: Any = "sum_over_batch_size",
         name: str | None = None,
         dtype: Any = None,
         **parameters: float,
     ) -> None:
-        _back_end()
-        self.pair = _read(pair, parameters)
-        check_options("none", "zero", label_smoothing, ignore_class)
-        if ignore_class is not None and not self.pair.row:
-            raise InvalidValue(
-                "ignore_class",
-                f"{ignore_class} for {self.pair}",
-                "None for a pair without classes",
-                "Use sample_weight.",
-            )
-        self.ignore_class, self.label_smoothing = ignore_class, label_smoothing
-        super().__init__(name=name or self.pair.name.replace("+", "_"), reduction=reduction, dtype=dtype)  # type: ignore
+        if dtype is None and keras.config.floatx() in ("float16", "bfloat16"):
+            dtype = "float32"
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        if self.dtype not in ("float32", "float64"):
+            fix = "Leave it out: models under mixed_bfloat16 or mixed_float16 need nothing else."
+            why = "'float32' or 'float64', as Keras casts labels too, and 16 bits do not hold every class"
+            raise InvalidValue("dtype", repr(self.dtype), why, fix)
+        self.pair = as_pair(pair, **parameters)
+        self.label_smoothing, self.ignore_class = label_smoothing, ignore_class
+        self._check()
+        self._values = _on_back_end(self.pair, label_smoothing, ignore_class)
+        self._looked = False
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """The reduced value."""
-        if (
-            hasattr(y_pred, "_keras_logits") and self.pair.activation.formula != "z"
-        ):  # which Keras's own softmax and sigmoid leave, for its losses to find
-            raise _probabilities("y_pred", "what a softmax or a sigmoid of Keras gives", self.pair)
+        if hasattr(y_pred, "_keras_logits") and self.pair.activation.name != "identity":
+            raise self._probabilities("what a softmax or sigmoid has already made predictions of")
+        if sample_weight is not None:
+            self._check_weight(np.shape(y_pred), np.shape(sample_weight))
         return super().__call__(y_true, y_pred, sample_weight)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """The value of each sample."""
-        z, y, pair = ops.convert_to_tensor(y_pred), ops.convert_to_tensor(y_true), self.pair
-        if not (pair.row or pair.two):
-            y = _alike(y, z)
-            values = self._costs(z, y, tuple(z.shape))
-            return values if len(z.shape) < 2 else ops.mean(values, axis=-1)
-        lead, width = tuple(z.shape[:-1]), z.shape[-1] if len(z.shape) else 0
-        if len(z.shape) < 2 or (pair.two and width != 2):
-            expected = (
-                "scores (..., 2), both of each target" if pair.two else "scores (..., K), one row for each sample"
-            )
-            raise InvalidValue("y_pred", f"shape {tuple(z.shape)}", expected)
-        by_number = tuple(y.shape) in (lead, (*lead, 1)) and not (width == 1 and not pair.activation.thresholds)
-        if not by_number and (pair.two or tuple(y.shape) != tuple(z.shape)):
-            kinds = f"{lead} or {(*lead, 1)}" + (
-                "" if pair.two else f" of classes, or {tuple(z.shape)} of probabilities"
-            )
-            raise InvalidValue("y_true", f"shape {tuple(y.shape)} for scores of shape {tuple(z.shape)}", kinds)
-        rows = ops.reshape(z, (-1, width))
-        if pair.row:
-            _check_scores(pair, rows)
-        if by_number:
-            y = ops.reshape(y, (-1,))
-            kept = None
-            if pair.row:
-                y, kept = self._classes(y)
-            values = ops.reshape(self._costs(rows, y, lead), lead)
-            if kept is not None:
-                set_keras_mask(values, ops.reshape(kept, lead))
-            return values
-        return ops.reshape(self._costs(rows, ops.reshape(y, (-1, width)), lead), lead)
-
-    def _costs(self, z: Any, y: Any, shape: tuple[int, ...]) -> Any:
-        """The costs of rows, which errors name as Keras does and by their place in samples of that shape."""
+        """The cost of each sample."""
+        pair = self.pair
+        pointwise = not (pair.row or pair.two)
+        y_true, soft = self._targets(y_true, y_pred)
+        if pair.row and not pair.cost.labels_only:
+            y_pred = self._scores(y_pred)
+        if pair.row and not soft:
+            y_true = self._labels(y_true)
+        z, y = (y_pred, y_true) if pointwise else (_second(y_pred), _second(y_true) if soft else y_true)
         try:
-            return self._values(z, y)
+            values = self._values(z, y)
         except CostLayerError as error:
-            name, bracket, place = error.argument.rstrip("]").partition("[")
-            at = [int(each) for each in place.split(", ") if each]
-            if len(at) == 1 and len(shape) > 1:
-                at = list(map(int, np.unravel_index(at[0], shape)))
-            named = {"y": "y_true", "z": "y_pred"}.get(name, name) + (
-                f"{bracket}{', '.join(map(str, at))}]" if at else ""
-            )
-            raise type(error)(named, error.got, error.expected, error.fix) from None
-
-    def _classes(self, y: Any) -> tuple[Any, Any]:
-        """Class indices as integers, and which are not to be ignored; what is no whole number is no class."""
-        label = ops.cast(y, "int32")
-        whole = ops.equal(ops.cast(label, y.dtype), y)
-        if (seen := _numbers(whole)) is not None and not seen.all():
-            place = int(seen.argmin())  # of the samples one after the other
-            raise InvalidValue(f"y_true[{place}]", f"{float(y[place])}", "a class, which is a whole number")
-        outside = -1 if self.ignore_class != -1 else -2
-        label = ops.where(whole, label, outside)
-        return label, None if self.ignore_class is None else ops.not_equal(label, self.ignore_class)
-
-    @cached_property
-    def _values(self) -> Callable[[Any, Any], Any]:
-        """The costs of each sample, as the back end has them."""
-        given: dict[str, Any] = {"ignore_index": self.ignore_class, "label_smoothing": self.label_smoothing}
-        if _back_end() == "torch":
-            from costlayer.torch import CostLayer
-
-            return CostLayer(self.pair, reduction="none", **given)
-        from costlayer.jax import value
-
-        return lambda z, y: value(self.pair, z, y, reduction="none", **given)
+            raise _in_terms_of_keras(error, y_true.shape if soft else ()) from None
+        if self.ignore_class is not None and not soft:
+            set_keras_mask(values, ops.not_equal(y_true, self.ignore_class))
+        return ops.mean(values, axis=-1) if pointwise and len(values.shape) > 1 else values
 
     def get_config(self) -> dict[str, Any]:
-        """What it takes to make the same one again."""
-        return {
-            **super().get_config(),
-            "pair": write_pair(self.pair),
-            "ignore_class": self.ignore_class,
-            "label_smoothing": self.label_smoothing,
-        }
+        own = {"pair": write_pair(self.pair), "label_smoothing": self.label_smoothing}
+        return {**super().get_config(), **own, "ignore_class": self.ignore_class, "dtype": self.dtype}
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_values"}
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> CostLayerLoss:
+        return cls(**{**config, "pair": read_pair(config["pair"])})
+
+    def _check(self) -> None:
+        """Refuse what would be refused with every batch."""
+        pair = self.pair
+        front.check_options("none", "zero", self.label_smoothing, None)
+        front.check_labels(pair, False, self.label_smoothing)
+        if self.label_smoothing and not pair.row and pair.target != UNIT:
+            raise front.no_classes(pair, "label_smoothing")
+        if pair.closed and pair.closed.falling:
+            why = f"'{pair}', whose scores must fall along the classes, as those of no Keras layer do"
+            raise InvalidValue("pair", why, "a pair that Keras can express", "Use ordinal+coral or conditional+corn.")
+        if self.ignore_class is None:
+            return
+        try:
+            front.check_options("none", "zero", 0.0, self.ignore_class)
+        except CostLayerError as error:
+            raise _in_terms_of_keras(error) from None
+        if not pair.row:
+            fix = "Give what is left out a sample_weight of 0."
+            raise InvalidValue("ignore_class", f"{self.ignore_class} for {pair}", "a pair of class indices", fix)
+
+    def _check_weight(self, scores: tuple[int, ...], weights: tuple[int, ...]) -> None:
+        """Refuse weights that Keras would broadcast against samples of other places."""
+        pointwise = not (self.pair.row or self.pair.two)
+        samples = scores if pointwise and len(scores) == 1 else scores[:-1]
+        shaped = weights[:-1] if len(weights) == len(samples) + 1 and weights[-1] == 1 else weights
+        if samples[-1:] == (1,) and len(shaped) == len(samples) - 1:
+            shaped = (*shaped, 1)
+        if shaped and (
+            len(shaped) != len(samples) or any(w not in (1, n) for w, n in zip(shaped, samples, strict=True))
+        ):
+            fix = f"Give one for each: sample_weight[:, None] goes with {samples}." if len(weights) == 1 else ""
+            got = f"shape {weights} for samples of shape {samples}"
+            raise InvalidValue("sample_weight", got, f"shape {samples}, or 1 in place of a length", fix)
+
+    def _targets(self, y_true: Any, y_pred: Any) -> tuple[Any, bool]:
+        """Targets in the shape that goes with the scores, and whether they are probabilities of classes."""
+        pair, given, scores = self.pair, tuple(y_true.shape), tuple(y_pred.shape)
+        if not (pair.row or pair.two):
+            if given in (scores, scores[:-1] if scores[-1:] == (1,) else scores) or given == (*scores, 1):
+                return ops.reshape(y_true, scores), False
+            fix = "They are never broadcast."
+            if given in (scores[:-1], (*scores[:-1], 1)):
+                fix += " For class indices use a pair of classes, such as softmax+cross_entropy."
+            raise InvalidValue("y_true", f"shape {given} for y_pred of shape {scores}", f"shape {scores}", fix)
+        lead, width = scores[:-1], scores[-1] if scores else 0
+        if not lead or (width != 2 if pair.two else width < 2 - bool(pair.activation.thresholds)):
+            expected = "(N, ..., 2), two scores for each target" if pair.two else "(N, ..., K), a score for each class"
+            fix = "For yes or no by one score use sigmoid+cross_entropy." if scores[-1:] == (1,) and pair.row else ""
+            raise InvalidValue("y_pred", f"shape {scores} for {pair}", expected, fix)
+        if given in (lead, (*lead, 1)):
+            return ops.reshape(y_true, lead), False
+        if pair.row and given == scores:
+            return y_true, True
+        soft = "" if pair.two or pair.cost.labels_only else f", or probabilities of shape {scores}"
+        expected = f"{'targets' if pair.two else 'class indices'} of shape {lead} or {(*lead, 1)}{soft}"
+        raise InvalidValue("y_true", f"shape {given} for y_pred of shape {scores}", expected)
+
+    def _labels(self, y_true: Any) -> Any:
+        """Class indices, which Keras has made floats of, as integers."""
+        kind = "int64" if keras.backend.backend() == "torch" else "int32"
+        if (seen := _numbers(y_true)) is None:
+            return ops.cast(ops.where(y_true == ops.floor(y_true), y_true, NO_CLASS), kind)
+        whole = seen == np.floor(seen)
+        if not whole.all():
+            index = tuple(map(int, np.argwhere(~whole)[0]))
+            fix = "Probabilities have the shape of y_pred."
+            raise InvalidValue(f"y_true[{', '.join(map(str, index))}]", f"{seen[index]:g}", "a class index", fix)
+        return ops.cast(y_true, kind)
+
+    def _scores(self, y_pred: Any) -> Any:
+        """Refuse rows that a softmax has been over: in the first batch that can be looked at, and in every one of a
+        compiled function, where it makes them NaN."""
+        still = ops.stop_gradient(y_pred)
+        if y_pred.shape[0] < 2 or (self._looked and _numbers(still) is not None):
+            return y_pred
+        if (seen := _numbers(still)) is not None:
+            self._looked = True
+            if _are_shares(seen, np):
+                raise self._probabilities("rows that add up to 1")
+            return y_pred
+        return ops.where(_are_shares(still, ops), float("nan"), y_pred)
+
+    def _probabilities(self, what: str) -> InvalidValue:
+        fix = "Leave the activation out of the last layer, and append costlayer.keras.Prediction to serve the model."
+        return InvalidValue("y_pred", f"{what}: probabilities", f"scores, as {self.pair} has its own activation", fix)
 
 
 @keras.saving.register_keras_serializable(package="costlayer")
 class Prediction(keras.layers.Layer):
-    """The predictions φ(z) of scores, in their shape: a layer to put behind a trained model that gives scores.
+    """The predictions φ(z) of a model's scores, as a layer to append once it is trained.
 
     Arguments:
-        pair: the pair that the model was trained with, or its name.
+        pair: a pair or its name: the one of the loss.
+        name, trainable, dtype: as in every Keras layer; there is nothing to train.
         parameters: of the activation and the cost.
 
-    Classes, and the two scores of pairs that have two, lie along the last axis.
+    Shapes: as scores come, with classes or two scores along the last axis, so do predictions go.
 
-    >>> import os
-    >>> _ = os.environ.setdefault("KERAS_BACKEND", "torch")
-    >>> import numpy as np
-    >>> np.asarray(Prediction("softmax+cross_entropy")(np.zeros((1, 4), "float32")).tolist())
-    array([[0.25, 0.25, 0.25, 0.25]])
+    >>> found = Prediction("softmax+cross_entropy")(np.zeros((1, 4), np.float32))
+    >>> found[0].tolist()
+    [0.25, 0.25, 0.25, 0.25]
     """
 
-    def __init__(self, pair: str | Pair, *, name: str | None = None, dtype: Any = None, **parameters: Any) -> None:
-        given = {key: parameters.pop(key) for key in ("trainable", "activity_regularizer") if key in parameters}
-        self.pair = _read(pair, parameters)
-        super().__init__(name=name, dtype=dtype, **given)
-        self._predict = _predictor(self.pair)
+    def __init__(
+        self,
+        pair: str | Pair,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        **parameters: float,
+    ) -> None:
+        super().__init__(name=name, trainable=trainable, dtype=dtype)
+        self.pair = as_pair(pair, **parameters)
+        self.supports_masking = True
+        self._predict = _prediction_on_back_end(self.pair)
 
-    def call(self, scores: Any) -> Any:
-        """The predictions."""
-        z = ops.convert_to_tensor(scores)
-        if not (self.pair.row or self.pair.two):
+    def call(self, z: Any) -> Any:
+        if not (self.pair.row or self.pair.two) or len(z.shape) < 3:
             return self._predict(z)
-        if len(z.shape) < 2:
-            raise InvalidValue("scores", f"shape {tuple(z.shape)}", "(..., K), one row for each sample")
-        return ops.reshape(self._predict(ops.reshape(z, (-1, z.shape[-1]))), z.shape)
+        return ops.moveaxis(self._predict(_second(z)), 1, -1)
 
-    def compute_output_spec(self, scores: Any) -> Any:
-        """Predictions have the shape of scores."""
-        return keras.KerasTensor(scores.shape, dtype=self.compute_dtype)
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """What it takes to make the same one again."""
         return {**super().get_config(), "pair": write_pair(self.pair)}
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Prediction:
+        return cls(**{**config, "pair": read_pair(config["pair"])})
 
-def _predictor(pair: Pair) -> Callable[[Any], Any]:
-    """φ, as the back end has it."""
+
+def _on_back_end(pair: Pair, label_smoothing: float, ignore_class: int | None) -> Callable[[Any, Any], Any]:
+    """The cost of each example, by the front of the library that Keras runs on."""
+    if _back_end() == "torch":
+        from costlayer.torch import CostLayer
+
+        return CostLayer(pair, reduction="none", label_smoothing=label_smoothing, ignore_index=ignore_class)
+    from costlayer.jax import value
+
+    return partial(value, pair, reduction="none", label_smoothing=label_smoothing, ignore_index=ignore_class)
+
+
+def _prediction_on_back_end(pair: Pair) -> Callable[[Any], Any]:
     if _back_end() == "torch":
         from costlayer.torch import CostLayer
 
         return CostLayer(pair).predict
     from costlayer.jax import predict
 
-    return lambda z: predict(pair, z)
+    return partial(predict, pair)
 
 
-def _alike(y: Any, z: Any) -> Any:
-    """Targets in the shape of the scores, where that is a matter of a last axis of 1."""
-    there, here = tuple(z.shape), tuple(y.shape)
-    if here == there:
-        return y
-    if there == (*here, 1) or here == (*there, 1):
-        return ops.reshape(y, there)
-    raise InvalidValue(
-        "y_true",
-        f"shape {here} for scores of shape {there}",
-        f"shape {there}, as each score has its own target",
-        "They are not broadcast: that would compare each with every other.",
-    )
+def _back_end() -> str:
+    found = keras.backend.backend()
+    if found not in BACKENDS:
+        raise _no_back_end(repr(found))
+    return found
 
 
-def _numbers(x: Any) -> Any:
-    """What a tensor holds, or None in a function that is being compiled."""
-    if keras.config.backend() == "torch":
+def _second(array: Any) -> Any:
+    """An array with its last axis as the second, where costlayer has the classes."""
+    return ops.moveaxis(array, -1, 1)
+
+
+def _numbers(array: Any) -> np.ndarray | None:
+    """What an array holds; None in a function that is being traced or compiled, and on devices that would wait."""
+    if keras.backend.backend() == "torch":
         import torch
 
-        return None if torch.compiler.is_compiling() else x.detach().cpu().float().numpy()
-    import jax.core
+        if torch.compiler.is_compiling() or array.device.type != "cpu":
+            return None
+        return array.detach().numpy()
+    from jax.core import Tracer
 
-    return None if isinstance(x, jax.core.Tracer) else np.asarray(x)
-
-
-def _check_scores(pair: Pair, rows: Any) -> None:
-    """Refuse what a softmax has already made shares of: the cost would take them for scores, and hardly learn."""
-    if pair.activation.name != "softmax" or rows.shape[0] < 2 or (z := _numbers(rows)) is None:
-        return
-    shares = (z >= 0).all() and (z <= 1).all() and not ((z == 0) | (z == 1)).all()
-    if shares and (abs(z.sum(axis=1) - 1.0) < 1e-3).all():
-        raise _probabilities("y_pred", "rows that add up to 1, as probabilities do", pair)
+    return None if isinstance(array, Tracer) else np.asarray(array)
 
 
-def _probabilities(argument: str, got: str, pair: Pair) -> InvalidType:
-    return InvalidType(
-        argument,
-        got,
-        f"scores: {pair} applies its own activation",
-        "Let the model end in Dense(K) without an activation; Prediction(pair) behind it gives probabilities.",
-    )
+def _are_shares(z: Any, of: Any) -> Any:
+    """Whether all rows (..., K) are probabilities, and not zeros and ones alone."""
+    within = of.all((z >= 0.0) & (z <= 1.0))
+    return within & of.any((z > 0.0) & (z < 1.0)) & of.all(of.abs(of.sum(z, axis=-1) - 1.0) < 1e-3)
+
+
+def _in_terms_of_keras(error: CostLayerError, soft: tuple[int, ...] = ()) -> CostLayerError:
+    """The error with Keras's names and, of probabilities of that shape, with the class last in a place."""
+    terms = {"y": "y_true", "z": "y_pred", "ignore_index": "ignore_class"}
+    name, bracket, rest = error.argument.partition("[")
+    place = re.findall(r"\d+", rest)
+    if soft and len(place) == len(soft):
+        place.append(place.pop(1))
+    argument = terms.get(name, name) + (f"[{', '.join(place)}]" if bracket else "")
+    fix = error.fix.replace("ignore_index", "ignore_class").replace("weight=", "sample_weight=")
+    return type(error)(argument, error.got, error.expected, fix)
