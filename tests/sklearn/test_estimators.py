@@ -555,3 +555,79 @@ def test_probabilities_for_classes_are_refused(iris):
         CostLayerClassifier().fit(x, y, np.zeros(150))
     with pytest.raises(ValueError, match=r"[Nn]egative"):
         CostLayerClassifier().fit(x, y, np.full(150, -1.0))
+
+
+# --- parameters that change, and what is refused or kept ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"pair": "sigmoid+mse"}, {"hidden_layer_sizes": (3,)}, {"solver": "sgd"}, {"precision": "64-true"}],
+    ids=lambda given: next(iter(given)),
+)
+def test_what_a_network_began_with_stays(iris, given):
+    network = CostLayerClassifier(warm_start=True, **SMALL).fit(*iris)
+    network.set_params(**given)
+    with pytest.raises(InvalidValue, match=f"^{next(iter(given))}: .*as the network began with"):
+        network.fit(*iris)
+
+
+def test_a_new_learning_rate_counts_where_training_goes_on(iris):
+    network = CostLayerClassifier(warm_start=True, **SMALL).fit(*iris)
+    before = _weights(network)
+    np.testing.assert_array_equal(_weights(network.set_params(learning_rate_init=0.0).fit(*iris)), before)
+
+
+def test_a_file_holds_the_network_that_was_fitted(iris, tmp_path):
+    x, y = iris
+    network = CostLayerClassifier(class_weight={0: 1.0, 1: 2.0, 2: 3.0}, **SMALL).fit(x, y)
+    expected = network.predict_proba(x)
+    network.set_params(activation="tanh").save(tmp_path / "network.safetensors")
+    found = CostLayerClassifier.load(tmp_path / "network.safetensors")
+    np.testing.assert_array_equal(found.predict_proba(x), expected)
+    assert found.activation == "relu"
+    found.fit(x, y)  # with the weights of its classes
+
+
+def test_two_softmax_outputs_decide_as_they_predict(iris):
+    x, y = iris[0][:100], iris[1][:100]
+    network = CostLayerClassifier("softmax+cross_entropy", max_iter=20, random_state=0).fit(x, y)
+    assert np.array_equal(network.decision_function(x) > 0, network.predict(x) == 1)
+
+
+def test_scores_that_are_no_numbers_are_no_probabilities(iris):
+    network = CostLayerClassifier(**SMALL).fit(*iris)
+    assert np.isnan(network.predict_proba(np.full((1, 4), 3e38))).all()
+
+
+@pytest.mark.parametrize("jobs", [0, 1.5, "x"])
+def test_jobs_that_are_none(iris, jobs):
+    with pytest.raises(InvalidValue, match=r"^n_jobs"):
+        CostLayerClassifier(n_jobs=jobs).fit(*iris)
+
+
+def test_all_cores_and_wide_indices(iris):
+    x, y = iris
+    wide = sp.csr_array(x)
+    wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
+    found = CostLayerClassifier(n_jobs=-1, **SMALL).fit(wide, y)
+    np.testing.assert_array_equal(found.predict(wide), CostLayerClassifier(**SMALL).fit(x, y).predict(x))
+    big = CostLayerClassifier(hidden_layer_sizes=(600, 300), n_jobs=-1, max_iter=1)
+    assert big.fit(x, y).n_iter_ == 1
+
+
+def test_trainings_at_once_give_the_threads_back(iris):
+    """To threads that start later too, which take the number that was set last."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with ThreadPoolExecutor(2) as pool:
+            found = list(pool.map(lambda _: CostLayerClassifier(**SMALL).fit(*iris), range(4)))
+        with ThreadPoolExecutor(1) as later:
+            assert later.submit(torch.get_num_threads).result() == 2
+        for other in found[1:]:
+            np.testing.assert_array_equal(_weights(other), _weights(found[0]))
+    finally:
+        torch.set_num_threads(before)

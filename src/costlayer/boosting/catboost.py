@@ -29,6 +29,9 @@ class CatBoostObjective(Objective):
     terms = {"z": "approxes", "y": "target", "weight": "weight"}  # noqa: RUF012
     no_jit = True  # CatBoost would have Numba compile the methods below, and warn that it cannot
 
+    def __deepcopy__(self, memo: dict) -> CatBoostObjective:
+        return self  # it is frozen; CatBoost copies parameters, and scikit-learn's clone wants the same ones back
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.pair.activation.thresholds:
@@ -116,7 +119,7 @@ class CatBoostObjective(Objective):
         """
         found: dict[str, Any] = {"loss_function": self, "eval_metric": self.metric}
         if self.classes is not None:
-            found["class_names"] = list(range(self.classes))
+            found["class_names"] = tuple(range(self.classes))
         return found
 
     @property
@@ -144,6 +147,9 @@ class CatBoostMetric:
 
     objective: CatBoostObjective
     no_jit = True
+
+    def __deepcopy__(self, memo: dict) -> CatBoostMetric:
+        return self
 
     def is_max_optimal(self) -> bool:
         """Less is better."""

@@ -209,7 +209,7 @@ class Encoding:
         if self.outputs == 1:
             return np.concatenate([1 - p, p], axis=1)
         total = p.sum(axis=1, keepdims=True)
-        return np.divide(p, total, out=np.full_like(p, 1 / self.classes), where=total > 0)
+        return np.divide(p, total, out=np.full_like(p, 1 / self.classes), where=total != 0)
 
 
 def _unfit(pair: cl.Pair, seen: str, kind: str) -> InvalidValue:

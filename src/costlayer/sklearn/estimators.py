@@ -29,6 +29,18 @@ from costlayer.sklearn.network import ACTIVATIONS, build
 from costlayer.sklearn.training import OPTIMIZERS, Rows, Training, device, one_of, optimizer, scores, threads
 
 _FORMAT = 1
+_DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    MemoryError,
+    RuntimeError,
+    StopIteration,
+    SafetensorError,
+)
 _COUNTS = ("max_iter", "batch_size", "n_iter_no_change")
 
 
@@ -131,10 +143,14 @@ class _CostLayerEstimator(BaseEstimator):
         """
         if not hasattr(self, "network_"):
             self._begin(x, y, weight, encoding)
+        self._check_as_begun()
         network, fabric = self.network_, device(self.accelerator, self.precision)
         method = optimizer(self.solver, network, self.learning_rate_init, self.alpha)
         if self._optimizer_state is not None:
+            now = [{name: group[name] for name in ("lr", "weight_decay")} for group in method.param_groups]
             method.load_state_dict(self._optimizer_state)
+            for group, given in zip(method.param_groups, now, strict=True):  # which may have been set since
+                group.update(given)
         options = {
             "seed": self._seed,
             "batch_size": self.batch_size,
@@ -174,9 +190,23 @@ class _CostLayerEstimator(BaseEstimator):
         with torch.no_grad():
             network[-1].bias.copy_(torch.as_tensor(start))  # pyright: ignore[reportArgumentType, reportCallIssue]
         self.network_ = network
+        self._begun = self._settled()
         self.n_iter_ = self.best_iter_ = 0
         self.history_: list[dict[str, Any]] = []
         self._optimizer_state = None
+
+    def _settled(self) -> dict[str, Any]:
+        """What a network cannot have otherwise once it has begun."""
+        pair = self.pair if isinstance(self.pair, str) else write_pair(self.pair)
+        settled = {"pair": pair, "hidden_layer_sizes": self._widths()}
+        return settled | {name: getattr(self, name) for name in ("activation", "solver", "precision")}
+
+    def _check_as_begun(self) -> None:
+        now = self._settled()
+        for name, before in self._begun.items():
+            if now[name] != before:
+                fix = "Fit anew with warm_start=False, or a clone of it."
+                raise InvalidValue(name, repr(now[name]), f"{before!r}, as the network began with", fix)
 
     def _run(self, training: Training) -> None:
         """Train to the end, or until the callback or the user says stop."""
@@ -208,7 +238,9 @@ class _CostLayerEstimator(BaseEstimator):
         )
 
     def _forget(self) -> None:
-        for name in [name for name in vars(self) if name.endswith("_") or name in ("_seed", "_optimizer_state")]:
+        for name in [
+            name for name in vars(self) if name.endswith("_") or name in ("_seed", "_optimizer_state", "_begun")
+        ]:
             delattr(self, name)
 
     def _check(self) -> None:
@@ -217,6 +249,9 @@ class _CostLayerEstimator(BaseEstimator):
             given = getattr(self, name)
             if not isinstance(given, Integral) or isinstance(given, bool) or int(given) < 1:
                 raise InvalidValue(name, repr(given), "a whole number of at least 1")
+        jobs = self.n_jobs
+        if jobs is not None and (not isinstance(jobs, Integral) or isinstance(jobs, bool) or jobs == 0):
+            raise InvalidValue("n_jobs", repr(jobs), "None, or a whole number that is not 0")
         for name in ("learning_rate_init", "alpha"):
             given = getattr(self, name)
             if given is not None and not (np.isfinite(given) and given >= 0):
@@ -249,7 +284,7 @@ class _CostLayerEstimator(BaseEstimator):
 
     def _features(self, X, reset: bool, **given) -> Any:
         return validate_data(
-            self, X, **given, accept_sparse="csr", dtype=self._dtype, reset=reset, accept_large_sparse=False
+            self, X, **given, accept_sparse="csr", dtype=self._dtype, reset=reset, accept_large_sparse=True
         )
 
     def _read(self, X, y, sample_weight, classes=None) -> tuple[Any, np.ndarray, np.ndarray | None]:
@@ -300,7 +335,9 @@ class _CostLayerEstimator(BaseEstimator):
         """
         check_is_fitted(self)
         given = self.get_params(deep=False)
-        given |= {"callback": None, "pair": write_pair(given["pair"]) if isinstance(given["pair"], Pair) else self.pair}
+        given |= {**self._begun, "callback": None}  # what was set after fit is not of this network
+        if isinstance(given.get("class_weight"), dict):  # whose keys would become text
+            given["class_weight"] = [list(item) for item in given["class_weight"].items()]
         if given["random_state"] is not None and not isinstance(given["random_state"], Integral):
             given["random_state"] = None
         about = {
@@ -333,8 +370,11 @@ class _CostLayerEstimator(BaseEstimator):
             if (about["format"], about["estimator"]) != (_FORMAT, cls.__name__):
                 got = f"{str(path)!r}, a {about['estimator']} in format {about['format']}"
                 raise InvalidValue("path", got, f"a {cls.__name__} in format {_FORMAT}")
-            widths = about["parameters"].pop("hidden_layer_sizes")
-            self = cls(**about["parameters"], hidden_layer_sizes=tuple(widths) if isinstance(widths, list) else widths)
+            given = about["parameters"]
+            given["hidden_layer_sizes"] = tuple(given["hidden_layer_sizes"])
+            if isinstance(given.get("class_weight"), list):
+                given["class_weight"] = dict(given["class_weight"])
+            self = cls(**given)
             self.pair_, self.encoding_ = read_pair(about["pair"]), Encoding(**about["encoding"])
             self.advice_, self._seed, self._optimizer_state = None, about["seed"], None
             self.n_features_in_ = about["n_features_in"]
@@ -342,11 +382,12 @@ class _CostLayerEstimator(BaseEstimator):
                 self.feature_names_in_ = np.array(about["feature_names_in"], dtype=object)
             self.n_iter_, self.best_iter_, self.history_ = about["n_iter"], about["best_iter"], about["history"]
             self._recall(about)
+            self._begun = self._settled()
             self.network_ = build(self.n_features_in_, self._widths(), self.activation, self.encoding_.outputs, 0)
             self.network_.to(next(iter(weights.values())).dtype).load_state_dict(weights)
         except CostLayerError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, StopIteration, SafetensorError) as error:
+        except _DAMAGED as error:
             raise InvalidValue(
                 "path",
                 f"{str(path)!r}, which is missing or damaged ({error})",
@@ -542,6 +583,10 @@ class CostLayerClassifier(ClassifierMixin, _CostLayerEstimator):
         y = y if several or y.ndim == 1 else _column(y)
         if not hasattr(self, "classes_"):
             self.classes_ = np.arange(y.shape[1]) if several else unique_labels(y if classes is None else classes)
+        if several and self.class_weight is not None:
+            raise InvalidValue(
+                "class_weight", repr(self.class_weight), "None for several labels a row", "Weigh the rows."
+            )
         if several:
             labels = 0 if y.ndim == 1 else y.shape[1]
             if labels != len(self.classes_):

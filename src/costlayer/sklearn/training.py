@@ -3,6 +3,8 @@ loop there is, of the estimators and of the study."""
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +41,7 @@ ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("32-true", "64-true", "bf16-mixed")
 
 _CHUNK = 65_536
+_ALONE, _BEFORE = threading.Lock(), list[int]()
 _SMALL = 1e7  # multiplications of a batch up to which more than one thread gains nothing
 
 
@@ -72,13 +75,22 @@ def device(accelerator: str = "cpu", precision: str = "32-true") -> Fabric:
 def threads(network: nn.Module, batch_size: int, most: int | None = None) -> Iterator[None]:
     """As many threads as a batch is worth, `most` at most: matrices as small as most gain nothing from more than one,
     and one thread always gives the same bits."""
-    before = torch.get_num_threads()
+    if most is not None and most < 0:  # as joblib counts: -1 for all
+        most = max(1, (os.cpu_count() or 1) + 1 + most)
     work = batch_size * sum(each.in_features * each.out_features for each in linear_layers(network))
+    with _ALONE:
+        if not _BEFORE:  # of several trainings at once, the first knows how many there were, and the last restores it
+            _BEFORE.append(torch.get_num_threads())
+        _BEFORE.append(before := _BEFORE[0])
     torch.set_num_threads(1 if work < _SMALL else min(before, most or before))
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        with _ALONE:
+            _BEFORE.pop()
+            torch.set_num_threads(before)
+            if len(_BEFORE) == 1:
+                _BEFORE.clear()
 
 
 def linear_layers(network: nn.Module) -> list[nn.Linear]:
