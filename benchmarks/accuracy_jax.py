@@ -21,8 +21,8 @@ ROWS = 12  # of rows one in so many
 QUANTITIES = ("value", "delta", "curvature")
 NOTES = (
     "Units in the last place, the worst over scores of every binade; mixed: to the best exact result within one unit "
-    "of score and target, so that what a rounded score cannot say does not count. XLA's own exp, expm1, log1p and tanh "
-    "are a few units off, and on CPUs it takes 0 for what is below the smallest normal number: so that is the smallest "
+    "of score and target, so that what a rounded score cannot say does not count. XLA has an exp, expm1, log1p and "
+    "tanh of its own, and on CPUs it takes 0 for what is below the smallest normal number: so that is the smallest "
     "unit here. Float32 is computed in float32, where the CPU engine takes float64 for compositions: a difference of "
     "large terms, and a prediction beyond the numbers, shows as very many units or ∞."
 )

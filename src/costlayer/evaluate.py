@@ -955,3 +955,16 @@ def _bad_target(pair: Pair, y: NDArray, index: tuple[int, ...], real: np.dtype) 
 
 def _at(name: str, index: tuple[int, ...]) -> str:
     return f"{name}[{', '.join(map(str, index))}]" if index else name
+
+
+def are_shares(z: Any, of: Any = np, room: float = 1e-3) -> Any:
+    """Whether rows of scores (..., K), two or more of them, are probabilities already: within 0 and 1, not of these
+    alone, and adding up to 1. `of` is the library whose arrays they are.
+
+    >>> bool(are_shares(np.array([[0.5, 0.5], [0.25, 0.75]]))), bool(are_shares(np.array([[0.5, 0.6], [0.25, 0.75]])))
+    (True, False)
+    """
+    if len(z.shape) < 2 or z.shape[-1] < 2 or (len(z.shape) == 2 and z.shape[0] < 2):
+        return False
+    within = of.all((z >= 0.0) & (z <= 1.0)) & of.any((z > 0.0) & (z < 1.0))
+    return within & of.all(of.abs(of.sum(z, axis=-1) - 1.0) < room)

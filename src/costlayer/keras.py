@@ -211,10 +211,10 @@ class CostLayerLoss(keras.losses.Loss):
             return y_pred
         if (seen := _numbers(still)) is not None:
             self._looked = True
-            if _are_shares(seen, np):
+            if front.are_shares(seen):
                 raise self._probabilities("rows that add up to 1")
             return y_pred
-        return ops.where(_are_shares(still, ops), float("nan"), y_pred)
+        return ops.where(front.are_shares(still, ops), float("nan"), y_pred)
 
     def _probabilities(self, what: str) -> InvalidValue:
         fix = "Leave the activation out of the last layer, and append costlayer.keras.Prediction to serve the model."
@@ -311,12 +311,6 @@ def _numbers(array: Any) -> np.ndarray | None:
     from jax.core import Tracer
 
     return None if isinstance(array, Tracer) else np.asarray(array)
-
-
-def _are_shares(z: Any, of: Any) -> Any:
-    """Whether all rows (..., K) are probabilities, and not zeros and ones alone."""
-    within = of.all((z >= 0.0) & (z <= 1.0))
-    return within & of.any((z > 0.0) & (z < 1.0)) & of.all(of.abs(of.sum(z, axis=-1) - 1.0) < 1e-3)
 
 
 def _in_terms_of_keras(error: CostLayerError, soft: tuple[int, ...] = ()) -> CostLayerError:

@@ -147,3 +147,20 @@ def test_scikit_learn_interface():
 def test_targets_out_of_range_are_said_in_its_own_terms(name, y, said):
     with pytest.raises(cb.CatBoostError, match=said):
         cb.CatBoost({**TREES, **made(name).params()}).fit(X, y)
+
+
+def test_copies_are_the_same():
+    import copy
+
+    from sklearn.base import clone
+
+    found = objective("softmax+focal", "catboost", classes=3)
+    assert copy.deepcopy(found) is found
+    model = cb.CatBoostClassifier(**found.params())
+    assert clone(model).get_params()["loss_function"] is found
+
+
+def test_a_curvature_of_nothing_is_lifted_to_the_floor():
+    found = objective("sigmoid+cross_entropy", "catboost", floor=1e-3)
+    z, y = np.array([0.0, 40.0]), np.array([1.0, 1.0])
+    np.testing.assert_allclose(found.calc_ders_range(z, y, None)[:, 1], [-0.25, -1e-3], rtol=1e-12)

@@ -150,7 +150,8 @@ def test_pairs_of_two_scores_are_right(two_score_pair, dtypes):
         value, delta, curves = computed(two_score_pair, z, y)
         for k, point in enumerate(points):
             # δ_0 of beta is 22 units off at one of 256 points in float64, where NumPy's front is within 8
-            accuracy.check_two(two_score_pair, *point, (value[k], *delta[k], *curves[k]), dtype, ulps=32)
+            ulps = 32 if two_score_pair.cost.name == "beta" else 16
+            accuracy.check_two(two_score_pair, *point, (value[k], *delta[k], *curves[k]), dtype, ulps=ulps)
 
 
 @every_pair

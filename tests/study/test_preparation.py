@@ -5,11 +5,11 @@ import numpy as np
 import polars as pl
 import pytest
 import skops.io
-from datasets import TARGETS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
+from study_data import TARGETS
 
 from costlayer.errors import InvalidValue
 from costlayer.study import preparation as module

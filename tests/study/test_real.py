@@ -2,7 +2,6 @@
 
 import json
 
-import datasets
 import numpy as np
 import polars as pl
 import pytest
@@ -21,10 +20,10 @@ def run(*arguments):
 @pytest.mark.parametrize(
     ("make", "target", "kind", "advised"),
     [
-        (datasets.penguins, "body_mass_g", "real", "identity+mse"),
-        (datasets.modules, "functions", "count", "exp+poisson"),
-        (datasets.characters, "category", "classes", "softmax+cross_entropy"),
-        (datasets.titanic, "survived", "binary", "sigmoid+cross_entropy"),
+        (study_data.penguins, "body_mass_g", "real", "identity+mse"),
+        (study_data.modules, "functions", "count", "exp+poisson"),
+        (study_data.characters, "category", "classes", "softmax+cross_entropy"),
+        (study_data.titanic, "survived", "binary", "sigmoid+cross_entropy"),
     ],
 )
 def test_from_choose_to_predict(tmp_path, make, target, kind, advised):

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from datasets import TARGETS
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
+from study_data import TARGETS
 
 from costlayer.errors import InvalidValue
 from costlayer.study import table as module

@@ -17,7 +17,7 @@ import numpy as np
 
 from costlayer.constant import constant
 from costlayer.errors import InvalidType, InvalidValue
-from costlayer.evaluate import as_array, evaluate, predict_and_gain, scores
+from costlayer.evaluate import are_shares, as_array, evaluate, predict_and_gain, scores
 from costlayer.pair import NON_NEGATIVE, POSITIVE, Interval, Pair
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Objective(ABC):
         Errors: `InvalidValue` for scores of another shape, and for what is probabilities already.
         """
         z = scores(scores_)
-        if z.ndim == 2 and z.shape[1] > 1 and len(z) and (z >= 0).all() and np.allclose(z.sum(axis=1), 1.0, 0, 1e-5):
+        if are_shares(z, room=1e-5):
             raise InvalidValue(
                 "scores",
                 "rows that add up to 1, as probabilities do",

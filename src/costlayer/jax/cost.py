@@ -347,12 +347,9 @@ def _check_targets(
 
 def _check_scores(pair: Pair, z: Array, axis: int | None) -> None:
     """Refuse what a softmax has already made shares of: the cost would take them for scores, and hardly learn."""
-    if pair.activation.name != "softmax" or z.ndim < 2 or (seen := _numbers(z)) is None:
+    if pair.activation.name != "softmax" or axis is None or (seen := _numbers(z)) is None:
         return
-    within = (seen >= 0) & (seen <= 1)
-    if len(seen) < 2 or not within.all() or ((seen == 0) | (seen == 1)).all():
-        return
-    if np.allclose(seen.sum(axis, dtype=np.float64), 1.0, atol=1e-3 if z.dtype.itemsize > 2 else 0.02):
+    if front.are_shares(np.moveaxis(seen, axis, -1), room=1e-3 if z.dtype.itemsize > 2 else 0.02):
         raise InvalidValue(
             "z",
             "rows that add up to 1, as probabilities do",

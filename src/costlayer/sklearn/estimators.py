@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -17,7 +20,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
 import costlayer as cl
 from costlayer.catalogue import read_pair, write_pair
@@ -103,21 +106,35 @@ class _CostLayerEstimator(BaseEstimator):
         An interruption (Ctrl-C) leaves a fitted estimator, with the weights that it had come to.
         """
         self._check()
-        if not (self.warm_start and hasattr(self, "network_")):
-            self._forget()
-        x, y, weight = _counted(*self._read(X, y, sample_weight))
-        held = None
-        if self.early_stopping:
-            x, held_x, y, held_y, weight, held_weight = self._split(x, y, weight)
-            held = held_x, held_y, held_weight
-        self._run(self.training(x, y, weight, validation=held))
+        with self._or_as_before():
+            if not (self.warm_start and hasattr(self, "network_")):
+                self._forget()
+            x, y, weight = _counted(*self._read(X, y, sample_weight))
+            held = None
+            if self.early_stopping:
+                x, held_x, y, held_y, weight, held_weight = self._split(x, y, weight)
+                held = held_x, held_y, held_weight
+            training = self.training(x, y, weight, validation=held)
+        self._run(training)
         return self
 
     def _partial_fit(self, X, y, sample_weight, classes=None) -> Self:
         self._check()
-        x, y, weight = _counted(*self._read(X, y, sample_weight, classes))
-        self._run(self.training(x, y, weight, epochs=1))
+        with self._or_as_before():
+            training = self.training(*_counted(*self._read(X, y, sample_weight, classes)), epochs=1)
+        self._run(training)
         return self
+
+    @contextmanager
+    def _or_as_before(self) -> Iterator[None]:
+        """What is refused leaves the estimator as it was."""
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
 
     def training(
         self,
@@ -142,7 +159,7 @@ class _CostLayerEstimator(BaseEstimator):
             kind, more: of training, and what else it is to be given.
         """
         if not hasattr(self, "network_"):
-            self._begin(x, y, weight, encoding)
+            self._begin(x, y, weight, encoding, y if validation is None else np.concatenate([y, validation[1]]))
         self._check_as_begun()
         network, fabric = self.network_, device(self.accelerator, self.precision)
         method = optimizer(self.solver, network, self.learning_rate_init, self.alpha)
@@ -170,12 +187,12 @@ class _CostLayerEstimator(BaseEstimator):
         self.best_iter_ = training.best_epoch if training.validation is not None else self.n_iter_
         self._optimizer_state = training.optimizer.state_dict()
 
-    def _begin(self, x: Any, y: np.ndarray, weight: np.ndarray | None, encoding: Encoding | None) -> None:
-        """Choose the pair, look at the target, and draw the first weights."""
-        import torch
-
+    def _begin(
+        self, x: Any, y: np.ndarray, weight: np.ndarray | None, encoding: Encoding | None, every: np.ndarray
+    ) -> None:
+        """Choose the pair, look at the target, those held out too, and draw the first weights."""
         if encoding is None:
-            self.advice_, self.pair_, self.encoding_ = self._choose(y, weight)
+            self.advice_, self.pair_, self.encoding_ = self._choose(y, weight, every)
         else:
             self.advice_, self.pair_, self.encoding_ = None, read_pair(encoding.pair), encoding
             self.n_features_in_ = x.shape[1]
@@ -224,8 +241,6 @@ class _CostLayerEstimator(BaseEstimator):
         if not all(bool(each.isfinite().all()) for each in self.network_.parameters()):
             raise self._diverged("left no finite weights")
         if training.diverged:
-            import warnings
-
             warnings.warn(str(self._diverged("went beyond all numbers")), ConvergenceWarning, stacklevel=3)
 
     def _diverged(self, how: str) -> InvalidValue:
@@ -283,17 +298,17 @@ class _CostLayerEstimator(BaseEstimator):
         return np.float64 if self.precision == "64-true" else np.float32
 
     def _features(self, X, reset: bool, **given) -> Any:
-        return validate_data(
-            self, X, **given, accept_sparse="csr", dtype=self._dtype, reset=reset, accept_large_sparse=True
-        )
+        return validate_data(self, X, **given, accept_sparse="csr", dtype=self._dtype, reset=reset)
 
     def _read(self, X, y, sample_weight, classes=None) -> tuple[Any, np.ndarray, np.ndarray | None]:
         raise NotImplementedError
 
-    def _choose(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[cl.Advice | None, Pair, Encoding]:
+    def _choose(
+        self, y: np.ndarray, weight: np.ndarray | None, every: np.ndarray
+    ) -> tuple[cl.Advice | None, Pair, Encoding]:
         raise NotImplementedError
 
-    def _weights(self, sample_weight, x, y) -> np.ndarray | None:
+    def _weights(self, sample_weight, x) -> np.ndarray | None:
         if sample_weight is None:
             return None
         return _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
@@ -412,11 +427,13 @@ class _CostLayerEstimator(BaseEstimator):
 
 
 def _counted(x: Any, y: np.ndarray, weight: np.ndarray | None) -> tuple[Any, np.ndarray, np.ndarray | None]:
-    """The rows of some weight."""
-    if weight is None or weight.all():
-        return x, y, weight
+    """The rows of some weight, and these against the largest, so that their sum is a number."""
+    if weight is None:
+        return x, y, None
     kept = weight > 0
-    return x[kept], y[kept], weight[kept]
+    if not kept.all():
+        x, y, weight = x[kept], y[kept], weight[kept]
+    return x, y, weight / weight.max()
 
 
 def _line(record: dict[str, Any], epochs: int) -> str:
@@ -580,7 +597,7 @@ class CostLayerClassifier(ClassifierMixin, _CostLayerEstimator):
             raise InvalidValue("y", got, "one column of classes, or 0 and 1 for each label", "Fit one for each column.")
         y = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
         several = kind.startswith("multilabel")
-        y = y if several or y.ndim == 1 else _column(y)
+        y = y if several or y.ndim == 1 else column_or_1d(y, warn=True)
         if not hasattr(self, "classes_"):
             self.classes_ = np.arange(y.shape[1]) if several else unique_labels(y if classes is None else classes)
         if several and self.class_weight is not None:
@@ -591,7 +608,7 @@ class CostLayerClassifier(ClassifierMixin, _CostLayerEstimator):
             labels = 0 if y.ndim == 1 else y.shape[1]
             if labels != len(self.classes_):
                 raise InvalidValue("y", f"{labels} labels", f"{len(self.classes_)}, as before")
-            return x, y.astype(np.int64), self._weights(sample_weight, x, y)
+            return x, y.astype(np.int64), self._weights(sample_weight, x)
         if len(self.classes_) < 2:
             raise InvalidValue(
                 "y", f"one class, {self.classes_.tolist()[0]!r}", "at least two classes", "Add rows of another."
@@ -606,7 +623,7 @@ class CostLayerClassifier(ClassifierMixin, _CostLayerEstimator):
                 f"one of the classes {known}",
                 "Name all of them in the first call: partial_fit(X, y, classes=...).",
             )
-        weight = self._weights(sample_weight, x, y)
+        weight = self._weights(sample_weight, x)
         if self.class_weight is not None:
             if classes is not None and self.class_weight == "balanced":
                 raise InvalidValue("class_weight", "'balanced' with partial_fit", "the weights themselves", "A dict.")
@@ -614,7 +631,9 @@ class CostLayerClassifier(ClassifierMixin, _CostLayerEstimator):
             weight = by_class if weight is None else weight * by_class
         return x, np.searchsorted(self.classes_, y), weight
 
-    def _choose(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[cl.Advice | None, Pair, Encoding]:
+    def _choose(
+        self, y: np.ndarray, weight: np.ndarray | None, every: np.ndarray
+    ) -> tuple[cl.Advice | None, Pair, Encoding]:
         several, classes = y.ndim == 2, len(self.classes_)
         kind = "binary" if several or classes == 2 else "classes"
         advice = None
@@ -627,7 +646,7 @@ class CostLayerClassifier(ClassifierMixin, _CostLayerEstimator):
                 pair = read_pair(advice.pair)
         else:
             pair = self._named()
-        return advice, pair, Encoding.fit(write_pair(pair), kind, y, y, 2 if several else classes)
+        return advice, pair, Encoding.fit(write_pair(pair), kind, y, every, 2 if several else classes)
 
     def _about(self) -> dict[str, Any]:
         kept = self.classes_.tolist()
@@ -674,14 +693,16 @@ class CostLayerRegressor(RegressorMixin, _CostLayerEstimator):
     def _read(self, X, y, sample_weight, classes=None) -> tuple[Any, np.ndarray, np.ndarray | None]:
         x, y = self._features(X, reset=not hasattr(self, "network_"), y=y, multi_output=True, y_numeric=True)
         y = np.asarray(y, dtype=np.float64)
-        y = _column(y) if y.ndim == 2 and y.shape[1] == 1 else y
+        y = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
         if hasattr(self, "encoding_"):
             outputs = 1 if y.ndim == 1 else y.shape[1]
             if outputs != self.encoding_.outputs:
                 raise InvalidValue("y", f"{outputs} columns", f"{self.encoding_.outputs}, as before")
-        return x, y, self._weights(sample_weight, x, y)
+        return x, y, self._weights(sample_weight, x)
 
-    def _choose(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[cl.Advice | None, Pair, Encoding]:
+    def _choose(
+        self, y: np.ndarray, weight: np.ndarray | None, every: np.ndarray
+    ) -> tuple[cl.Advice | None, Pair, Encoding]:
         advice, kind = None, "real"
         if self.pair == "auto":
             columns = [y] if y.ndim == 1 else list(y.T)
@@ -692,7 +713,7 @@ class CostLayerRegressor(RegressorMixin, _CostLayerEstimator):
         else:
             pair = self._named()
         kind = "real" if advice is None else advice.kind
-        return advice, pair, Encoding.fit(write_pair(pair), kind, y, y, weight=weight)
+        return advice, pair, Encoding.fit(write_pair(pair), kind, y, every, weight=weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -706,10 +727,3 @@ def _number_advice(y: np.ndarray) -> cl.Advice | None:
         return None
     advice = cl.choose(y)
     return cl.choose(y, kind="real") if advice.kind in CLASS_KINDS else advice
-
-
-def _column(y: np.ndarray) -> np.ndarray:
-    """A single column as scikit-learn takes one, with its warning."""
-    from sklearn.utils.validation import column_or_1d
-
-    return column_or_1d(y, warn=True)

@@ -40,7 +40,7 @@ OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any], float]]
 ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("32-true", "64-true", "bf16-mixed")
 
-_CHUNK = 65_536
+_CELLS = 1 << 22  # numbers of rows that are held at once to be scored
 _ALONE, _BEFORE = threading.Lock(), list[int]()
 _SMALL = 1e7  # multiplications of a batch up to which more than one thread gains nothing
 
@@ -124,9 +124,10 @@ class Rows:
 
 
 def _dense(x: Any, rows: Any, kind: torch.dtype) -> torch.Tensor:
-    """A copy of some rows; the whole may be sparse, or memory that may not be written to."""
+    """Some rows by themselves; the whole may be sparse, or memory that may not be written to."""
     part = x[rows]
-    return torch.from_numpy(np.array(part if isinstance(part, np.ndarray) else part.toarray(), order="C")).to(kind)
+    part = np.array(part, order="C") if isinstance(part, np.ndarray) else part.toarray(order="C")
+    return torch.from_numpy(part).to(kind)
 
 
 class Training:
@@ -241,6 +242,10 @@ class Training:
     def stepping(self) -> None:
         """A batch's gradients are there, and the weights are about to follow them."""
 
+    def cost(self, z: np.ndarray, wanted: np.ndarray, weight: np.ndarray | None) -> float:
+        """The (weighted) mean cost of the validation rows."""
+        return float(cl.value(self.pair, z, wanted, weight, "mean" if weight is None else "weighted_mean"))
+
     def seen(self, z: np.ndarray | None) -> dict[str, Any]:
         """More to record of an epoch, from the scores of the validation rows."""
         return {}
@@ -263,7 +268,7 @@ class Training:
         loss, z = np.nan, None
         if self.validation is not None and self.expected is not None:
             z, weight = self.scores(self.validation.x), self.validation.weight
-            loss = float(cl.value(self.pair, z, self.expected, weight, "mean" if weight is None else "weighted_mean"))
+            loss = self.cost(z, self.expected, weight)
             if loss < self.best_loss:
                 self.best_loss, self.best_epoch, self.best = loss, self.epoch, self._weights()
         return {
@@ -303,9 +308,9 @@ class Training:
 def scores(network: nn.Module, x: Any, fabric: Fabric | None = None) -> np.ndarray:
     """The raw scores of rows, (N, outputs), in the type of the network's weights; some rows at a time."""
     kind = next(network.parameters()).dtype
-    found = []
+    found, rows = [], max(1, _CELLS // max(1, x.shape[1]))
     with torch.no_grad():
-        for start in range(0, max(x.shape[0], 1), _CHUNK):
-            part = _dense(x, slice(start, start + _CHUNK), kind)
+        for start in range(0, max(x.shape[0], 1), rows):
+            part = _dense(x, slice(start, start + rows), kind)
             found.append(network(part if fabric is None else fabric.to_device(part)).to(kind).cpu())
     return torch.cat(found).numpy()

@@ -133,10 +133,13 @@ class Watched(Training):
         norms = torch.stack(torch._foreach_norm(pieces)).double().cpu()  # pyright: ignore
         return norms.reshape(-1, 2).norm(dim=1).float()
 
+    def cost(self, z: np.ndarray, wanted: np.ndarray, weight: np.ndarray | None) -> float:
+        value, self.delta = cl.value_and_delta(self.pair, z, wanted, weight, reduction="none")
+        return float(np.mean(value, dtype=np.float64))  # of a study, all rows count once
+
     def seen(self, z: np.ndarray | None) -> dict[str, Any]:
         assert z is not None
-        assert self.validation is not None
-        assert self.expected is not None, "a study has validation rows"
+        assert self.validation is not None, "a study has validation rows"
         first: dict[str, Any] = {}
         if self.order:
             norms = self.gradient_sum / len(self.order)
@@ -148,11 +151,10 @@ class Watched(Training):
             first["train_loss"] = measure.number(loss)
         self.gradient_sum = torch.zeros(len(self.layers))
         y, v = self.validation.y, cl.predict(self.pair, z)
-        loss, delta = cl.value_and_delta(self.pair, z, self.expected, reduction="sum")
-        if np.isfinite(loss):
+        if np.isfinite(self.delta).all():
             self.shots = {at: shot for at, shot in self.shots.items() if at == 0 or at >= self.epoch // 2}
-            self.shots[self.epoch] = measure.snapshot(self.encoding, y, z, v, delta)
-        starved, wrong = measure.starved(self.encoding, y, v, delta)
+            self.shots[self.epoch] = measure.snapshot(self.encoding, y, z, v, self.delta)
+        starved, wrong = measure.starved(self.encoding, y, v, self.delta)
         return first | {
             "metrics": measure.metrics(self.encoding, y, v),
             "gradient_norm": [measure.number(norm) for norm in norms.tolist()],

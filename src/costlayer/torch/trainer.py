@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from costlayer.errors import CostLayerError, InvalidType, InvalidValue
+from costlayer.evaluate import are_shares
 from costlayer.torch.layer import CostLayer
 
 IGNORED = -100  # the label that Trainer does not count
@@ -147,7 +148,6 @@ def _scores(outputs: Any) -> Tensor:
 
 def _refuse_probabilities(z: Tensor) -> None:
     """Rows that all add up to 1, with nothing below 0, are no scores."""
-    z = z.detach().flatten(0, -2).float()
-    if z.shape[0] > 1 and z.shape[1] > 1 and bool((z >= 0.0).all() and ((z.sum(1) - 1.0).abs() < 1e-3).all()):
+    if bool(are_shares(z.detach().float(), torch)):
         fix = "Take the softmax out of the model: the cost has it, and layer.predict(logits) gives it."
         raise InvalidValue("logits", "rows that add up to 1: probabilities", "scores", fix)
