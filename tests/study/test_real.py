@@ -5,6 +5,7 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+import study_data
 from typer.testing import CliRunner
 
 from costlayer.cli.commands import app
