@@ -103,7 +103,7 @@ def read_pair(text: str) -> Pair:
             parameters[key.strip()] = float(value)
         except ValueError:
             raise InvalidValue(
-                "pairs", repr(entry), "a parameter as name=number", "For example: identity+huber:delta=2."
+                "pair", repr(entry), "a parameter as name=number", "For example: identity+huber:delta=2."
             ) from None
     return build(name.strip(), parameters)
 

@@ -38,7 +38,7 @@ def test_what_is_asked_of_the_network(name, kind, y, classes, wanted):
         assert encoding.decide(perfect).tolist() == y.tolist()
     else:
         np.testing.assert_allclose(encoding.values(perfect), y, rtol=1e-6)
-    assert Encoding(**encoding.record()) == encoding
+    assert Encoding.read(encoding.record()) == encoding
 
 
 @pytest.mark.parametrize(

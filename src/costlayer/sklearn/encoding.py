@@ -157,8 +157,28 @@ class Encoding:
         return cls(name, 0, outputs, shift=_plain(shift), scale=_plain(scale), span=span)
 
     def record(self) -> dict[str, Any]:
-        """The encoding as plain values: `Encoding(**encoding.record())` is the same one."""
+        """The encoding as plain values: `Encoding.read(encoding.record())` is the same one."""
         return asdict(self)
+
+    @classmethod
+    def read(cls, record: dict[str, Any]) -> Encoding:
+        """The encoding with that record. Raises ValueError, or another error, where there can be none."""
+        found = cls(**record)
+        pair, outputs = read_pair(found.pair), found.outputs
+        if found.classes:
+            fitted = cls._of_classes(found.pair, pair, found.classes, outputs if found.several else 0)
+        else:
+            shift, scale = np.array(found.shift, np.float64), np.array(found.scale, np.float64)
+            if not (
+                shift.size == scale.size == outputs
+                and np.isfinite(shift).all()
+                and np.all((scale > 0) & (scale < np.inf))
+            ):
+                raise ValueError("its target has no scale")
+            fitted = cls(found.pair, 0, outputs, shift=_plain(shift), scale=_plain(scale), span=float(found.span))
+        if found != fitted:
+            raise ValueError(f"its target is none of {pair}")
+        return found
 
     def encode(self, y: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
         """What the cost layer takes: class indices (N,), else floats (N, outputs)."""

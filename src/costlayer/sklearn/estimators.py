@@ -6,7 +6,8 @@ import json
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from numbers import Integral
+from itertools import pairwise
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ from sklearn.utils import check_random_state, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
+from torch import nn
 
 import costlayer as cl
 from costlayer.catalogue import read_pair, write_pair
@@ -29,6 +31,7 @@ from costlayer.files import write_whole
 from costlayer.pair import Pair
 from costlayer.sklearn.encoding import CLASS_KINDS, Encoding
 from costlayer.sklearn.network import ACTIVATIONS, build
+from costlayer.sklearn.serving import Served
 from costlayer.sklearn.training import OPTIMIZERS, Rows, Training, device, one_of, optimizer, scores, threads
 
 _FORMAT = 1
@@ -37,6 +40,7 @@ _DAMAGED = (
     ValueError,
     KeyError,
     TypeError,
+    ArithmeticError,
     AttributeError,
     IndexError,
     MemoryError,
@@ -262,17 +266,25 @@ class _CostLayerEstimator(BaseEstimator):
         """Refuse parameters that are none."""
         for name in _COUNTS:
             given = getattr(self, name)
-            if not isinstance(given, Integral) or isinstance(given, bool) or int(given) < 1:
+            if not _is_number(given, Integral) or int(given) < 1:
                 raise InvalidValue(name, repr(given), "a whole number of at least 1")
-        jobs = self.n_jobs
-        if jobs is not None and (not isinstance(jobs, Integral) or isinstance(jobs, bool) or jobs == 0):
+        jobs, random = self.n_jobs, self.random_state
+        if jobs is not None and (not _is_number(jobs, Integral) or jobs == 0):
             raise InvalidValue("n_jobs", repr(jobs), "None, or a whole number that is not 0")
+        if isinstance(random, Integral):
+            if random < 0:
+                raise InvalidValue("random_state", repr(random), "a whole number of at least 0")
+        else:
+            check_random_state(random)
         for name in ("learning_rate_init", "alpha"):
             given = getattr(self, name)
-            if given is not None and not (np.isfinite(given) and given >= 0):
+            if given is not None and not (_is_number(given) and 0.0 <= given < np.inf):
                 raise InvalidValue(name, repr(given), "a number of at least 0, or None for the solver's usual one")
-        if not 0.0 < self.validation_fraction < 1.0:
-            raise InvalidValue("validation_fraction", repr(self.validation_fraction), "a number between 0 and 1")
+        fraction = self.validation_fraction
+        if not (_is_number(fraction) and 0.0 < fraction < 1.0):
+            raise InvalidValue("validation_fraction", repr(fraction), "a number between 0 and 1")
+        if self.callback is not None and not callable(self.callback):
+            raise InvalidType("callback", repr(self.callback), "a function of an epoch's record, or None")
         one_of("activation", self.activation, ACTIVATIONS)
         one_of("solver", self.solver, OPTIMIZERS)
         self._widths()
@@ -341,6 +353,23 @@ class _CostLayerEstimator(BaseEstimator):
 
     # --- keeping -------------------------------------------------------------------------------------------
 
+    def predictor(self) -> nn.Module:
+        """The fitted estimator as a torch module, for torch.export, ONNX or a server of its own: of features
+        (N, F), in the type of `precision`, it gives what `predict_proba` gives of classes, and `predict` of numbers.
+
+        The module is in evaluation mode, gives no gradients and holds `network_` itself, not a copy. docs/export.md
+        exports one.
+
+        Errors: `NotFittedError` if not fitted; `InvalidValue` for a pair whose outputs are no probabilities.
+        """
+        check_is_fitted(self)
+        if self.encoding_.classes and not self.encoding_.likely:
+            fix = "costlayer.torch.Predictor(network_, CostLayer(pair_)) gives its outputs."
+            raise InvalidValue(
+                "pair", f"{self.pair_}, of whose outputs none is a probability", "one that has some", fix
+            )
+        return Served(self.network_, self.pair_, self.encoding_).eval()
+
     def save(self, path: str | Path) -> None:
         """Write the fitted estimator to one file, in the format of safetensors: weights, and what it takes to use them
         as plain text. Loading it runs no code, whoever wrote it. What the optimizer has seen, a `callback` and a
@@ -390,7 +419,8 @@ class _CostLayerEstimator(BaseEstimator):
             if isinstance(given.get("class_weight"), list):
                 given["class_weight"] = dict(given["class_weight"])
             self = cls(**given)
-            self.pair_, self.encoding_ = read_pair(about["pair"]), Encoding(**about["encoding"])
+            self._check()
+            self.pair_, self.encoding_ = read_pair(about["pair"]), Encoding.read(about["encoding"])
             self.advice_, self._seed, self._optimizer_state = None, about["seed"], None
             self.n_features_in_ = about["n_features_in"]
             if about["feature_names_in"]:
@@ -398,17 +428,36 @@ class _CostLayerEstimator(BaseEstimator):
             self.n_iter_, self.best_iter_, self.history_ = about["n_iter"], about["best_iter"], about["history"]
             self._recall(about)
             self._begun = self._settled()
+            self._check_read(weights)
             self.network_ = build(self.n_features_in_, self._widths(), self.activation, self.encoding_.outputs, 0)
             self.network_.to(next(iter(weights.values())).dtype).load_state_dict(weights)
-        except CostLayerError:
-            raise
         except _DAMAGED as error:
+            if isinstance(error, CostLayerError) and error.argument == "path":
+                raise
             raise InvalidValue(
                 "path",
                 f"{str(path)!r}, which is missing or damaged ({error})",
                 f"a file that {cls.__name__}.save wrote",
             ) from error
         return self
+
+    def _check_read(self, weights: dict[str, torch.Tensor]) -> None:
+        """Refuse what does not belong together, before a network is made."""
+        sizes = [self.n_features_in_, *self._widths(), self.encoding_.outputs]
+        if self.encoding_.pair != write_pair(self.pair_):
+            raise ValueError("its target is that of another pair")
+        if len(getattr(self, "feature_names_in_", range(sizes[0]))) != sizes[0]:
+            raise ValueError("its features have other names")
+        if not all(_is_number(each, Integral) and each >= 0 for each in (self._seed, self.n_iter_, self.best_iter_)):
+            raise ValueError("it counts no epochs")
+        shapes = {}
+        for position, (before, after) in enumerate(pairwise(sizes)):
+            shapes |= {f"{2 * position}.weight": (after, before), f"{2 * position}.bias": (after,)}
+        if {name: tuple(each.shape) for name, each in weights.items()} != shapes:
+            raise ValueError("its weights are those of another network")
+        dtype = torch.float64 if self.precision == "64-true" else torch.float32
+        if not all(each.dtype is dtype and bool(each.isfinite().all()) for each in weights.values()):
+            raise ValueError(f"its weights are not all finite numbers of {dtype}")
 
     def _about(self) -> dict[str, Any]:
         """More to keep."""
@@ -434,6 +483,10 @@ def _counted(x: Any, y: np.ndarray, weight: np.ndarray | None) -> tuple[Any, np.
     if not kept.all():
         x, y, weight = x[kept], y[kept], weight[kept]
     return x, y, weight / weight.max()
+
+
+def _is_number(given: Any, kind: type = Real) -> bool:
+    return isinstance(given, kind) and not isinstance(given, bool)
 
 
 def _line(record: dict[str, Any], epochs: int) -> str:
@@ -657,6 +710,10 @@ class CostLayerClassifier(ClassifierMixin, _CostLayerEstimator):
     def _recall(self, about: dict[str, Any]) -> None:
         kind = about["classes_type"]
         self.classes_ = np.array(about["classes"], dtype=object if "O" in kind else kind)
+        encoding = self.encoding_
+        expected = encoding.outputs if encoding.several else encoding.classes
+        if self.classes_.dtype.kind not in "biufUO" or len(set(self.classes_.tolist())) != expected:
+            raise ValueError("its classes are not those of its target")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -698,6 +755,11 @@ class CostLayerRegressor(RegressorMixin, _CostLayerEstimator):
             outputs = 1 if y.ndim == 1 else y.shape[1]
             if outputs != self.encoding_.outputs:
                 raise InvalidValue("y", f"{outputs} columns", f"{self.encoding_.outputs}, as before")
+            low, high = self.pair_.target.bounds(np.float64)  # no scale moves a finite end of it
+            if (wrong := (y < low) | (y > high)).any():
+                index = tuple(np.argwhere(wrong)[0].tolist())
+                place = ", ".join(map(str, index))
+                raise InvalidValue(f"y[{place}]", f"{y[index]:g}", f"a target in {self.pair_.target} for {self.pair_}")
         return x, y, self._weights(sample_weight, x)
 
     def _choose(
