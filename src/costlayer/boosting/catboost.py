@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -80,35 +80,18 @@ class CatBoostObjective(Objective):
     def calc_ders_multi(self, approx: NDArray, target: float, weight: float) -> tuple[list[float], list[list[float]]]:
         """The derivatives of one example of K classes: −gradient (K,) and −Hessian (K, K)."""
         z, label = np.array(approx, np.float64, ndmin=2), int(target)
-        if self._by_margin and label == target and 0 <= label < z.shape[1] == self.classes:
-            loop, parameters, *_ = _loop(self.pair, "margin_rows")
-            gradient, curvature = np.empty_like(z), np.empty_like(z)
-            given = z, np.array([label]), np.array([weight], np.float64), self.scale, np.empty(1)
-            loop(*given, gradient, curvature, 0, 1, parameters)
-            return self._of_margin(gradient[0].tolist(), float(curvature[0, label]), label, weight)
-        (gradient,), (curvature,) = self.gradients(z, np.array([target]), np.array([weight], np.float64))
-        return (-gradient).tolist(), np.diag(-curvature).tolist()
-
-    def _of_margin(
-        self, gradient: list[float], curvature: float, label: int, weight: float
-    ) -> tuple[list[float], list[list[float]]]:
-        """−gradient and −Hessian of a cost f(d) of the margin d of a class over the others, from its gradient and f''.
-
-        With s the softmax over the others, ∂d/∂z is u = s − (one at the label), and the Hessian
-        f'' u uᵀ + f' (diag s − s sᵀ).
-        """
-        slope = -gradient[label]
-        if curvature <= 0.0 and slope:
-            curvature = self.flat * weight * self.scale  # type: ignore[operator]
-        curvature *= self.damping  # type: ignore[operator]
-        s = [each / slope if slope else 0.0 for each in gradient]
-        u = list(s)
-        s[label], u[label] = 0.0, -1.0
-        hessian = [[slope * a * b - curvature * c * d for b, d in zip(s, u, strict=True)]
-                   for a, c in zip(s, u, strict=True)]  # fmt: skip
-        for j, a in enumerate(s):
-            hessian[j][j] -= slope * a + self.floor
-        return [-each for each in gradient], hessian
+        if not (self._by_margin and label == target and 0 <= label < z.shape[1] == self.classes):
+            (gradient,), (curvature,) = self.gradients(z, np.array([target]), np.array([weight], np.float64))
+            return (-gradient).tolist(), np.diag(-curvature).tolist()
+        loop, parameters, *_ = _loop(self.pair, "margin_rows")
+        both = np.empty((2, *z.shape))
+        gradient, curvature = both[0], both[1]
+        given = z, np.array([label]), np.array([weight], np.float64), self.scale, np.empty(1)
+        loop(*given, gradient, curvature, 0, 1, parameters)
+        hessian = np.empty((z.shape[1], z.shape[1]))
+        flat = self.flat * weight * self.scale  # type: ignore[operator]
+        _negate_by_margin()(gradient[0], curvature[0, label], label, flat, self.damping, self.floor, hessian)
+        return gradient[0].tolist(), hessian.tolist()
 
     def params(self, start: float | NDArray | None = None) -> dict[str, Any]:
         """The objective as `loss_function`, its metric, and `class_names`, from 0 to K − 1; give names of your own for
@@ -170,3 +153,33 @@ def _loop(pair: Pair, loop: str) -> tuple[Any, tuple[float, ...], float, float]:
     """A compiled loop of a pair, its parameters, and the bounds of its targets."""
     parameters = cpu.typed(pair, "float64", pair.values)
     return cpu.kernel(pair, loop, "float64").compiled, parameters, *pair.target.bounds(np.float64)
+
+
+@cache
+def _negate_by_margin() -> Callable[..., None]:
+    from numba import njit
+
+    @njit(error_model="numpy")
+    def negate(gradient, curvature, label, flat, damping, floor, hessian):
+        """Makes −gradient of the gradient, and −Hessian, of a cost f(d) of the margin d of a class over the others, of
+        which f'' is given.
+
+        With s the softmax over the others, ∂d/∂z is u = s − (one at the label), and the Hessian
+        f'' u uᵀ + f' (diag s − s sᵀ).
+        """
+        slope = -gradient[label]
+        if curvature <= 0.0 and slope != 0.0:
+            curvature = flat
+        curvature *= damping
+        for j in range(len(gradient)):
+            gradient[j] = -gradient[j]
+        for j in range(len(gradient)):
+            a = 0.0 if j == label or slope == 0.0 else -gradient[j] / slope
+            c = -1.0 if j == label else a
+            for k in range(len(gradient)):
+                b = 0.0 if k == label or slope == 0.0 else -gradient[k] / slope
+                d = -1.0 if k == label else b
+                hessian[j, k] = slope * a * b - curvature * c * d
+            hessian[j, j] -= slope * a + floor
+
+    return negate
