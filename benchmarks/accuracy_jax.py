@@ -12,20 +12,47 @@ from datetime import date
 from functools import cache
 
 import numpy as np
-from _extended import LONG
-from _measure import RESULTS, figure, machine, report
-from _ulp import FORMATS, Format
+from _extended import LONG, extended
+from _measure import RESULTS, Results, figure, machine
+from _ulp import FORMATS, Format, off
 
 KINDS = ("float32", "float64")
 ROWS = 12  # of rows one in so many
 QUANTITIES = ("value", "delta", "curvature")
 NOTES = (
     "Units in the last place, the worst over scores of every binade; mixed: to the best exact result within one unit "
-    "of score and target, so that what a rounded score cannot say does not count. XLA has an exp, expm1, log1p and "
-    "tanh of its own, and on CPUs it takes 0 for what is below the smallest normal number: so that is the smallest "
-    "unit here. Float32 is computed in float32, where the CPU engine takes float64 for compositions: a difference of "
-    "large terms, and a prediction beyond the numbers, shows as very many units or ∞."
+    "of score and target, so that what a rounded score cannot say does not count. Float32 is computed in float32, "
+    "where the CPU engine takes float64 for compositions, and XLA has words of its own: the second table says how far "
+    "they are off. Very many units come of three things. Where a prediction is next to its target, as those of tanh, "
+    "elu and softplus are at scores around −0.5, their difference keeps none of the digits that a word of several "
+    "units has wrong. Where a second derivative passes through 0, nothing is left of it but rounding. And a term "
+    "beyond the numbers, or below the smallest normal one, for which XLA takes 0 on CPUs (so that is the smallest unit "
+    "here), leaves nothing right of what is made of it."
 )
+WORDS = {  # over which numbers
+    "exp": (-80.0, 80.0),
+    "expm1": (-17.0, 80.0),
+    "log": (1e-30, 1e30),
+    "log1p": (-0.999, 1e30),
+    "tanh": (-20.0, 20.0),
+}
+
+
+def words(kind: str) -> list[list[str]]:
+    """How far XLA's own words are off, at numbers of every size."""
+    import jax
+    import jax.numpy as jnp
+
+    rows, random = [], np.random.default_rng(0)
+    for name, (low, high) in WORDS.items():
+        sizes = np.exp(random.uniform(np.log(1e-6), np.log(max(high, 1.0)), 200_000))
+        x = np.concatenate([sizes, -sizes, random.uniform(low, min(high, 100.0), 200_000)])
+        x = x[(x > low) & (x < high)].astype(kind)
+        with jax.enable_x64(kind == "float64"):
+            found = np.asarray(jax.jit(getattr(jnp, name))(x))
+        exact = getattr(np, name)(x.astype(LONG))
+        rows.append([name, kind, figure(float(off(found, extended(exact), FORMATS[kind]).max()))])
+    return rows
 
 
 @cache
@@ -93,13 +120,12 @@ def main() -> None:
     header = ["pair", "type", *(f"{what}, {how}" for what in ("value", "δ", "curvature") for how in ("raw", "mixed"))]
     rows = [[*each.split(": "), *(_cell(entry.get(what), how) for what in QUANTITIES for how in ("raw", "mixed"))]
             for each, entry in found.items()]  # fmt: skip
-    report(
-        "accuracy_jax",
-        "Accuracy under JAX: the worst of every pair",
-        header,
-        rows,
-        f"{NOTES} One in {given.thin} of accuracy.py's scores, and one in {ROWS} of its rows.",
-    )
+    notes = f"{NOTES} One in {given.thin} of accuracy.py's scores, and one in {ROWS} of its rows."
+    with Results("accuracy_jax", "Accuracy under JAX: the worst of every pair", notes) as results:
+        results.table(header).extend(rows)
+        results.table(["word", "type", "units"], "XLA's own words").extend(
+            row for kind in given.kinds for row in words(kind)
+        )
 
 
 def _cell(worst: dict | None, how: str) -> str:
