@@ -1,6 +1,7 @@
 """Exported networks give predictions, those of `predict`: by torch.export, and in ONNX Runtime."""
 
 import doctest
+import io
 import re
 from pathlib import Path
 
@@ -64,6 +65,20 @@ def test_onnx_runtime_gives_the_predictions(pair):
     if not pair.two:
         assert (found[inside] >= low).all()
         assert (found[inside] <= high).all()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # that exporter is all of what torch will drop
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("pair", ACTIVATIONS.values(), ids=ACTIVATIONS)
+def test_the_old_exporter_gives_them_too(pair):
+    """Keras has no other; it goes by torch.jit.trace."""
+    layer, z = CostLayer(pair), _scores(pair)
+    predictor, file = Predictor(nn.Identity(), layer).eval(), io.BytesIO()
+    truth = layer.predict(z).numpy()
+    torch.onnx.export(predictor, (z[:2],), file, dynamo=False, input_names=["z"], dynamic_axes={"z": {0: "batch"}})
+    (found,) = onnxruntime.InferenceSession(file.getvalue()).run(None, {"z": z.numpy()})
+    assert _units(found, truth) <= UNITS
+    assert _units(torch.jit.trace(predictor, (z[:2],))(z).numpy(), truth) <= UNITS
 
 
 @pytest.mark.parametrize("name", ["leaky_relu", "probit", "softplus"])
@@ -184,14 +199,6 @@ def test_what_gives_no_predictions_is_refused(layer):
 def test_scores_of_one_class_are_refused():
     with pytest.raises(InvalidValue, match="one yes-or-no score use sigmoid"):
         torch.export.export(Predictor(_network(1), CostLayer("softmax+cross_entropy")), (torch.randn(3, 4),))
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # that exporter is all of what torch will drop
-def test_the_old_exporter_is_refused(tmp_path):
-    """It would write constants."""
-    predictor = Predictor(_network(), CostLayer("softmax+cross_entropy")).eval()
-    with pytest.raises(InvalidValue, match="dynamo: got False; expected True"):
-        torch.onnx.export(predictor, (torch.randn(2, 4),), tmp_path / "model.onnx", dynamo=False)
 
 
 def test_examples_of_the_page_run(tmp_path, monkeypatch):

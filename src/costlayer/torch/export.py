@@ -1,4 +1,4 @@
-"""Predictions in graphs that are exported, to be run elsewhere: by torch.export, or for ONNX.
+"""Predictions in graphs that are exported, to be run elsewhere: by torch.export, torch.jit.trace, or for ONNX.
 
 The formulas are those of `operations`, over other words: where exporters and runtimes would lose digits, NaN or ∞ by an
 operation, others stand in its place.
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from costlayer.catalogue import build
 from costlayer.engines import reference
-from costlayer.errors import InvalidType, InvalidValue
+from costlayer.errors import InvalidType
 from costlayer.evaluate import class_axis
 from costlayer.pair import Pair
 from costlayer.torch import operations
@@ -33,8 +33,8 @@ class Predictor(nn.Module):
         layer: the `CostLayer` or `LinearCostLayer` it was trained with; softcap and temperature count.
 
     Called with what the network takes as its one argument, it returns predictions in the shape of the scores, without
-    gradients. Network and layer are held, not copied. Export it with `torch.export.export` or
-    `torch.onnx.export(..., dynamo=True)`, in evaluation mode: docs/export.md.
+    gradients. Network and layer are held, not copied. Export it with `torch.export.export` or `torch.onnx.export`, in
+    evaluation mode: docs/export.md.
 
     Errors: `InvalidType` for a layer that gives no predictions.
 
@@ -74,12 +74,6 @@ def predict(pair: Pair, z: Tensor, softcap: float | None, temperature: float) ->
     if altered:
         s = s / number(temperature)
     return operations.predict(_formulas(pair, double), pair, s).to(z.dtype)
-
-
-def refuse_old_exporter() -> None:
-    """It traces torch's operations, of which the engine has none: it would write the predictions as constants."""
-    if torch.onnx.is_in_onnx_export():
-        raise InvalidValue("dynamo", "False", "True", "Export by torch.onnx.export(..., dynamo=True).")
 
 
 @cache

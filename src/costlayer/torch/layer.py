@@ -476,8 +476,6 @@ class CostLayer(nn.Module):
             if z.dtype in _HALVES:
                 return self._predict(z.float()).to(z.dtype)
             return operations.predict(self._formulas, self.pair, z)
-        if torch.jit.is_tracing():  # type: ignore — which torch does not list
-            export.refuse_old_exporter()
         if z.dtype in _HALVES:
             return self._predict(z.float()).to(z.dtype)
         return _Predict.apply(z, self, z.requires_grad and torch.is_grad_enabled())[0]  # type: ignore

@@ -60,7 +60,8 @@ WORDS = {
 
 def exporting() -> bool:
     """Whether a graph is being made that is to run elsewhere: see `costlayer.torch.export`."""
-    return _is_exporting() and not torch.compiler.is_dynamo_compiling()
+    tracing = torch.jit.is_tracing()  # type: ignore — which torch does not list
+    return tracing or (_is_exporting() and not torch.compiler.is_dynamo_compiling())
 
 
 _is_exporting: Any = getattr(torch.compiler, "is_exporting", lambda: False)  # older versions of torch do not tell

@@ -50,9 +50,10 @@ def along(pair: Pair, z: Tensor, y: Tensor, u: Tensor, axis: int) -> Tensor:
 
 def predict(pair: Pair, z: Tensor, axis: int) -> Tensor:
     """The predictions, by operations that autograd knows."""
-    z = z.movedim(axis, -1)
+    last = z.ndim - 1  # not −1, of which torch.jit makes an axis that ONNX has not
+    z = z.movedim(axis, last)
     v = _PREDICTIONS[pair.activation.name](z)
-    return torch.where(z.isnan().any(-1, keepdim=True), torch.nan, v).movedim(-1, axis)
+    return torch.where(z.isnan().any(-1, keepdim=True), torch.nan, v).movedim(last, axis)
 
 
 def _sigmoid(z: Tensor) -> Tensor:
