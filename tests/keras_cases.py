@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import re
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -17,6 +19,7 @@ from own_costs import QUARTIC
 # of Keras's variables on both back ends, wherever Keras makes NumPy's arrays of them
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
+ROOT = Path(__file__).parents[1]
 BACKEND = keras.backend.backend()
 DRAW = np.random.default_rng(0)
 ROWS = DRAW.normal(size=(6, 5)).astype("float32")
@@ -42,6 +45,17 @@ def value_and_gradient(loss, y, z, weight=None):
     y = np.asarray(y)
     found, slope = jax.jit(jax.value_and_grad(lambda z, y: loss(y, z, weight)))(z, y)
     return float(found), np.asarray(slope)
+
+
+@pytest.fixture
+def quick_compiler(monkeypatch):
+    """Capturing a step is Keras's and ours to do; generating code from it takes torch half a minute."""
+    if BACKEND == "torch":
+        import functools
+
+        import torch
+
+        monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
 
 
 def numbers(array):
@@ -191,6 +205,7 @@ def test_what_a_loss_cannot_be_made_of(pair, options, message):
         ("softmax+cross_entropy", np.where(CLASSES == 3, 5, CLASSES), ROWS, None, r"y_true\[5\]: got class 5"),
         ("softmax+cross_entropy", np.where(WORDS == WORDS[1, 2], -1, WORDS), SEQUENCE, None, "-1.*ignore_class=-1"),
         ("softmax+cross_entropy", CLASSES + 0.5, ROWS, None, r"y_true\[0\]: got 0.5; expected a class index"),
+        ("softmax+cross_entropy", np.where(CLASSES == 3, np.inf, CLASSES), ROWS, None, r"y_true\[5\]: got inf"),
         ("softmax+cross_entropy", SHARES * 2, ROWS, None, r"y_true"),
         ("softmax+cross_entropy", np.where(np.arange(5) == 1, -1.0, np.eye(5)[WORDS]), SEQUENCE, None,
          r"y_true\[0, 0, 1\]: got -1"),
@@ -220,6 +235,12 @@ def test_weights_that_are_none_of_those_go_through(weight):
     assert float(loss(SHARES, ROWS, weight)) == pytest.approx(float(loss(SHARES, ROWS)) * np.mean(weight), rel=1e-6)
 
 
+def test_weights_of_samples_of_one_step():
+    z, y = ROWS[:, None], CLASSES[:, None]
+    loss = CostLayerLoss("softmax+cross_entropy")
+    assert float(loss(y, z, WEIGHTS)) == pytest.approx(float(loss(CLASSES, ROWS, WEIGHTS)), rel=1e-6)
+
+
 def model(*last, width=5):
     keras.utils.set_random_seed(0)
     dense = keras.layers.Dense(8, activation="relu")
@@ -230,21 +251,63 @@ X = DRAW.normal(size=(64, 3)).astype("float32")
 Y = DRAW.integers(0, 5, 64)
 
 
+@pytest.fixture
+def half():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+def stays_as_it_is(network, y):
+    """Its losses are NaN, and training moves no weight."""
+    before = copy.deepcopy(network.get_weights())
+    assert np.isnan(network.fit(X, y, verbose=0).history["loss"]).all()
+    for now, then in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
 @pytest.mark.parametrize("eagerly", [False, True])
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
 def test_a_model_that_ends_in_probabilities_is_refused(activation, eagerly):
-    """On JAX only what a softmax gives, and with an error only where numbers are to be had: else it is NaN."""
+    """On JAX, what a softmax gives is refused where numbers are to be had, and NaN where not; and what a sigmoid gives
+    where not."""
     network = model(keras.layers.Dense(5, activation=activation))
     network.compile("sgd", CostLayerLoss(f"{activation}+cross_entropy"), run_eagerly=eagerly)
     y = Y if activation == "softmax" else np.eye(5)[Y]
-    if BACKEND == "torch" or (eagerly and activation == "softmax"):
-        with pytest.raises(CostLayerError, match=r"y_pred: got .*probabilities; expected scores"):
+    if BACKEND == "torch" or eagerly == (activation == "softmax"):
+        with pytest.raises(ValueError, match=r"y_pred: got .*probabilities.*; expected scores"):
             network.fit(X, y, verbose=0)
     elif activation == "softmax":
-        before = copy.deepcopy(network.get_weights())
-        assert np.isnan(network.fit(X, y, verbose=0).history["loss"]).all()
-        for now, then in zip(network.get_weights(), before, strict=True):
-            np.testing.assert_array_equal(now, then)
+        stays_as_it_is(network, y)
+
+
+def test_probabilities_of_sixteen_bits_are_no_scores_either(half):
+    network = model(keras.layers.Dense(5, activation="softmax"))
+    if BACKEND == "jax":
+        network.compile("sgd", CostLayerLoss("softmax+cross_entropy"))
+        stays_as_it_is(network, Y)
+    found = np.asarray(keras.ops.convert_to_numpy(ops.cast(network(X), "float32")))
+    with pytest.raises(CostLayerError, match="rows that add up to 1"):
+        CostLayerLoss("softmax+cross_entropy")(Y, ops.cast(found, "bfloat16"))
+
+
+@pytest.mark.parametrize("pair", ["sigmoid+cross_entropy", "softmax+cross_entropy", "exp+poisson", "ordinal+coral"])
+def test_a_model_to_serve_is_not_one_to_train(pair):
+    served = keras.Sequential([model(), Prediction(pair)])
+    served.compile("sgd", CostLayerLoss(pair))
+    with pytest.raises(ValueError, match=r"y_pred: got what Prediction has already made"):
+        served.fit(X, Y if cl.pair(pair).row else np.eye(5)[Y], verbose=0)
+
+
+@pytest.mark.parametrize("pair", ["sparsemax+fenchel_young", "exp+poisson"])
+def test_scores_may_add_up_to_1_where_they_are_no_probabilities(pair):
+    """The constant of sparsemax does, and rates may start from a sigmoid."""
+    last = keras.layers.Dense(5, kernel_initializer="zeros", activation="sigmoid" if pair == "exp+poisson" else None)
+    network = model(last)
+    last.bias.assign(np.log([0.1, 0.1, 0.2, 0.2, 0.4]) if pair == "exp+poisson" else [0.1, 0.1, 0.2, 0.2, 0.4])
+    network.compile("sgd", CostLayerLoss(pair))
+    assert np.isfinite(network.fit(X, np.eye(5)[Y], verbose=0).history["loss"]).all()
 
 
 def test_a_brier_score_may_have_probabilities():
@@ -260,11 +323,33 @@ def test_a_wrong_label_in_fit():
     if BACKEND == "torch":
         with pytest.raises(CostLayerError, match=r"y_true\[3\]: got class 7; expected a class from 0 to 4"):
             network.fit(X, wrong, shuffle=False, verbose=0)
-    else:
-        assert np.isnan(network.fit(X, wrong, verbose=0).history["loss"]).all()
+
+
+def test_wrong_labels_in_a_compiled_step(quick_compiler):
+    """The costs of their rows are NaN; the weights go by the other rows."""
+    wrong = Y.astype("float32")
+    wrong[[3, 10, 20, 30]] = 7, -1, 0.5, np.nan
+    each = CostLayerLoss("softmax+cross_entropy", reduction=None)
+    if BACKEND == "jax":
+        import jax
+
+        values = jax.jit(each)(wrong, jax.numpy.zeros((64, 5)))
+        np.testing.assert_array_equal(np.flatnonzero(np.isnan(values)), [3, 10, 20, 30])
+    found = []
+    for weight, labels in (None, wrong), (1.0 * (wrong == Y), Y):
         network = model()
-        network.compile("sgd", CostLayerLoss("softmax+cross_entropy"))
-        assert np.isnan(network.fit(X, Y + 0.5, verbose=0).history["loss"]).all()
+        network.compile("sgd", CostLayerLoss("softmax+cross_entropy"), jit_compile=True)
+        history = network.fit(X, labels, sample_weight=weight, batch_size=64, verbose=0).history["loss"]
+        assert np.isnan(history).all() == (weight is None)
+        found.append(network.get_weights())
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_an_ignored_class_in_a_compiled_step(quick_compiler):
+    network = model()
+    network.compile("sgd", CostLayerLoss("softmax+cross_entropy", ignore_class=-1), jit_compile=True)
+    assert np.isfinite(network.fit(X, np.where(Y == 2, -1, Y), verbose=0).history["loss"]).all()
 
 
 # ------------------------------------------------------------------------------------------------------- in models
@@ -304,13 +389,7 @@ def test_masked_steps_count_as_with_kerass_own():
     assert found[0] == pytest.approx(each[words > 0].sum() / 5, rel=1e-6)
 
 
-def test_a_compiled_step(monkeypatch):
-    if BACKEND == "torch":  # capturing the step is Keras's and ours to do; generating code from it takes half a minute
-        import functools
-
-        import torch
-
-        monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+def test_a_compiled_step(quick_compiler):
     found = []
     for compiled in True, False:
         network = model()
@@ -319,20 +398,26 @@ def test_a_compiled_step(monkeypatch):
     np.testing.assert_allclose(*found, rtol=1e-5)
 
 
-def test_under_mixed_precision_the_cost_is_single():
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
+def test_under_mixed_precision_the_cost_is_single(half):
+    network = model()
+    loss = CostLayerLoss("softmax+cross_entropy")
+    network.compile("sgd", loss)
+    assert keras.backend.standardize_dtype(network(X).dtype) == "bfloat16"
+    z = numbers(ops.cast(network(X), "float32"))
+    exact = cl.value("softmax+cross_entropy", z.astype(np.float64), Y)
+    assert network.evaluate(X, Y, batch_size=64, verbose=0) == pytest.approx(exact, rel=1e-6)
+    assert np.isfinite(network.fit(X, Y, verbose=0).history["loss"]).all()
+
+
+def test_a_loss_has_its_type():
+    before = keras.config.floatx()
+    keras.config.set_floatx("bfloat16")
     try:
-        network = model()
-        loss = CostLayerLoss("softmax+cross_entropy")
-        network.compile("sgd", loss)
-        assert keras.backend.standardize_dtype(network(X).dtype) == "bfloat16"
-        z = numbers(ops.cast(network(X), "float32"))
-        exact = cl.value("softmax+cross_entropy", z.astype(np.float64), Y)
-        assert network.evaluate(X, Y, batch_size=64, verbose=0) == pytest.approx(exact, rel=1e-6)
-        assert np.isfinite(network.fit(X, Y, verbose=0).history["loss"]).all()
+        assert CostLayerLoss("identity+mse").dtype == "float32"
     finally:
-        keras.config.set_dtype_policy(before)
+        keras.config.set_floatx(before)
+    double = CostLayerLoss("identity+mse", dtype="float64")
+    assert CostLayerLoss.from_config(double.get_config()).dtype == "float64"
 
 
 @pytest.mark.parametrize(
@@ -380,17 +465,43 @@ def test_predictions(pair, shape):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter that Keras takes
 def test_a_model_to_serve(tmp_path):
     network = model()
     served = keras.Sequential([network, Prediction("sparsemax+fenchel_young")])
     found = served.predict(X, verbose=0)
     np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-5)
     assert (found == 0).any()  # as no softmax has it
+    assert served.predict(np.ones((1, 3)), verbose=0).shape == (1, 5)
     served.save(tmp_path / "served.keras")
     again = keras.saving.load_model(tmp_path / "served.keras")
     assert again.layers[-1].pair == served.layers[-1].pair
     np.testing.assert_array_equal(again.predict(X, verbose=0), found)
+    if BACKEND == "torch":  # Keras's other way to ONNX goes by TensorFlow
+        import onnxruntime
+
+        served.export(tmp_path / "served.onnx", format="onnx", verbose=False)
+        session = onnxruntime.InferenceSession(tmp_path / "served.onnx")
+        (exported,) = session.run(None, {session.get_inputs()[0].name: X})
+        np.testing.assert_allclose(exported, found, rtol=1e-5, atol=1e-6)
     functional = keras.Model(network.inputs, Prediction(build("identity+huber", {"delta": 2.0}))(network.outputs[0]))
     assert functional.output_shape == (None, 5)
     assert functional.layers[-1].get_config()["pair"] == "identity+huber:delta=2.0"
     assert read_pair("identity+huber:delta=2.0").parameters["delta"] == 2.0
+
+
+def test_the_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "keras.md").read_text(encoding="utf-8")
+    parts = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    assert len(parts) > 3
+    exec("\n".join(parts), {})
+
+
+def test_the_example_learns(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    import keras_training
+
+    accuracy, cost = keras_training.main(epochs=6)
+    assert accuracy > 0.9
+    assert cost < 0.4

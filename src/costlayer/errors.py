@@ -13,9 +13,12 @@ class CostLayerError(Exception):
         fix: what to do about it.
     """
 
-    def __init__(self, argument: str, got: str, expected: str, fix: str = "") -> None:
+    def __init__(self, argument: str, got: str | None = None, expected: str = "", fix: str = "") -> None:
         self.argument, self.got, self.expected, self.fix = argument, got, expected, fix
-        super().__init__(f"{argument}: got {got}; expected {expected}." + (f" {fix}" if fix else ""))
+        if got is None:  # a host, as Keras is one, makes an error of the same kind anew, from its message alone
+            super().__init__(argument)
+        else:
+            super().__init__(f"{argument}: got {got}; expected {expected}." + (f" {fix}" if fix else ""))
 
     def __reduce__(self):
         return type(self), (self.argument, self.got, self.expected, self.fix)

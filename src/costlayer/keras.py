@@ -28,17 +28,19 @@ def _no_back_end(got: str) -> InvalidValue:
 
 try:
     import keras
-    from keras import ops
-    from keras.src.backend.common.masking import set_keras_mask  # as Keras's own ignore_class; it has no public name
-except ImportError as error:
+except ModuleNotFoundError as error:
     missing = (error.name or "").partition(".")[0]
     if missing in ("keras", *BACKENDS):
         raise MissingExtra(missing, missing) from error
     raise _no_back_end(f"a back end that needs {error.name}, which is not installed") from error
 
+from keras import ops  # noqa: E402
+from keras.src.backend.common.masking import set_keras_mask  # noqa: E402 — as Keras's own ignore_class
+from keras.src.backend.common.tensor_attributes import get_tensor_attr, set_tensor_attr  # noqa: E402
+
 __all__ = ["CostLayerLoss", "Prediction"]
 
-NO_CLASS = -(2**31)  # what a label that is no whole number becomes in a compiled function
+PREDICTION = "_costlayer_prediction"  # what tensors have that are predictions already
 
 
 @keras.saving.register_keras_serializable(package="costlayer")
@@ -68,8 +70,8 @@ class CostLayerLoss(keras.losses.Loss):
 
     Errors: `InvalidValue` for shapes that would have to be broadcast, for probabilities in place of scores, and for
     targets that are none, with the first one's place. In a compiled function, which on JAX is every one that is not
-    `run_eagerly`, numbers cannot be looked at: what a wrong target belongs to becomes NaN, and so does a whole batch of
-    rows that are probabilities already.
+    `run_eagerly`, numbers cannot be looked at: the cost of a wrong target becomes NaN, and so does that of a whole
+    batch of rows that are probabilities already; neither moves a weight.
 
     >>> loss = CostLayerLoss("softmax+cross_entropy", reduction=None)
     >>> values = loss(np.array([0, 1]), np.array([[0.0, 0.0, 0.0], [0.0, 30.0, 0.0]]))
@@ -99,13 +101,17 @@ class CostLayerLoss(keras.losses.Loss):
         self.label_smoothing, self.ignore_class = label_smoothing, ignore_class
         self._check()
         self._values = _on_back_end(self.pair, label_smoothing, ignore_class)
-        self._looked = False
+        self._half = False
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        if hasattr(y_pred, "_keras_logits") and self.pair.activation.name != "identity":
-            raise self._probabilities("what a softmax or sigmoid has already made predictions of")
+        if get_tensor_attr(y_pred, PREDICTION) and self.pair.activation.name != "identity":
+            raise self._no_scores("what Prediction has already made predictions of")
+        if self._likely and _squashed(y_pred):
+            raise self._no_scores("what a softmax or sigmoid has already made probabilities of")
         if sample_weight is not None:
-            self._check_weight(np.shape(y_pred), np.shape(sample_weight))
+            self._check_weight(tuple(np.shape(y_pred)), tuple(np.shape(sample_weight)))
+        given = getattr(y_pred, "dtype", None)  # before Keras casts it
+        self._half = given is not None and keras.backend.standardize_dtype(given) in ("float16", "bfloat16")
         return super().__call__(y_true, y_pred, sample_weight)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -113,10 +119,10 @@ class CostLayerLoss(keras.losses.Loss):
         pair = self.pair
         pointwise = not (pair.row or pair.two)
         y_true, soft = self._targets(y_true, y_pred)
-        if pair.row and not pair.cost.labels_only:
+        if pair.activation.name == "softmax":
             y_pred = self._scores(y_pred)
         if pair.row and not soft:
-            y_true = self._labels(y_true)
+            y_true, y_pred = self._labels(y_true, y_pred)
         z, y = (y_pred, y_true) if pointwise else (_second(y_pred), _second(y_true) if soft else y_true)
         try:
             values = self._values(z, y)
@@ -191,34 +197,40 @@ class CostLayerLoss(keras.losses.Loss):
         expected = f"{'targets' if pair.two else 'class indices'} of shape {lead} or {(*lead, 1)}{soft}"
         raise InvalidValue("y_true", f"shape {given} for y_pred of shape {scores}", expected)
 
-    def _labels(self, y_true: Any) -> Any:
-        """Class indices, which Keras has made floats of, as integers."""
-        kind = "int64" if keras.backend.backend() == "torch" else "int32"
-        if (seen := _numbers(y_true)) is None:
-            return ops.cast(ops.where(y_true == ops.floor(y_true), y_true, NO_CLASS), kind)
-        whole = seen == np.floor(seen)
-        if not whole.all():
-            index = tuple(map(int, np.argwhere(~whole)[0]))
-            fix = "Probabilities have the shape of y_pred."
-            raise InvalidValue(f"y_true[{', '.join(map(str, index))}]", f"{seen[index]:g}", "a class index", fix)
-        return ops.cast(y_true, kind)
+    def _labels(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        """Class indices, which Keras has made floats of, as integers, and the scores: where numbers cannot be looked
+        at, NaN in place of those whose label is no class."""
+        if (seen := _numbers(y_true)) is not None:
+            whole = np.isfinite(seen) & (seen == np.floor(seen))
+            if not whole.all():
+                index = tuple(map(int, np.argwhere(~whole)[0]))
+                fix = "Probabilities have the shape of y_pred."
+                raise InvalidValue(f"y_true[{', '.join(map(str, index))}]", f"{seen[index]:g}", "a class index", fix)
+            return ops.cast(y_true, "int32"), y_pred
+        classes = y_pred.shape[-1] + self.pair.activation.thresholds
+        good = (y_true == ops.floor(y_true)) & (y_true >= 0) & (y_true < classes)
+        if self.ignore_class is not None:
+            good = good | (y_true == self.ignore_class)
+        return ops.cast(ops.where(good, y_true, 0), "int32"), ops.where(good[..., None], y_pred, float("nan"))
 
     def _scores(self, y_pred: Any) -> Any:
-        """Refuse rows that a softmax has been over: in the first batch that can be looked at, and in every one of a
-        compiled function, where it makes them NaN."""
-        still = ops.stop_gradient(y_pred)
-        if y_pred.shape[0] < 2 or (self._looked and _numbers(still) is not None):
-            return y_pred
-        if (seen := _numbers(still)) is not None:
-            self._looked = True
-            if front.are_shares(seen):
-                raise self._probabilities("rows that add up to 1")
-            return y_pred
-        return ops.where(front.are_shares(still, ops), float("nan"), y_pred)
+        """Refuse rows that a softmax has been over; in a compiled function they become NaN."""
+        still, room = ops.stop_gradient(y_pred), 0.02 if self._half else 1e-3
+        if (seen := _numbers(still)) is None:
+            return ops.where(front.are_shares(still, ops, room), float("nan"), y_pred)
+        if front.are_shares(seen[:2], room=room) and front.are_shares(seen, room=room):  # two rows tell most
+            raise self._no_scores("rows that add up to 1: probabilities")
+        return y_pred
 
-    def _probabilities(self, what: str) -> InvalidValue:
+    @property
+    def _likely(self) -> bool:
+        """Whether predictions are probabilities, so that what are some already are no scores."""
+        pair = self.pair
+        return not pair.two and pair.range.low >= 0.0 and pair.range.high <= 1.0
+
+    def _no_scores(self, what: str) -> InvalidValue:
         fix = "Leave the activation out of the last layer, and append costlayer.keras.Prediction to serve the model."
-        return InvalidValue("y_pred", f"{what}: probabilities", f"scores, as {self.pair} has its own activation", fix)
+        return InvalidValue("y_pred", what, f"scores, as {self.pair} has its own activation", fix)
 
 
 @keras.saving.register_keras_serializable(package="costlayer")
@@ -253,11 +265,11 @@ class Prediction(keras.layers.Layer):
 
     def call(self, z: Any) -> Any:
         if not (self.pair.row or self.pair.two) or len(z.shape) < 3:
-            return self._predict(z)
-        return ops.moveaxis(self._predict(_second(z)), 1, -1)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        return input_shape
+            v = self._predict(z)
+        else:
+            v = ops.moveaxis(self._predict(_second(z)), 1, -1)
+        set_tensor_attr(v, PREDICTION, True)
+        return v
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "pair": write_pair(self.pair)}
@@ -311,6 +323,17 @@ def _numbers(array: Any) -> np.ndarray | None:
     from jax.core import Tracer
 
     return None if isinstance(array, Tracer) else np.asarray(array)
+
+
+def _squashed(y_pred: Any) -> bool:
+    """Whether a sigmoid or softmax gave these numbers, as far as it can be seen. Keras notes it where its arrays have
+    room for notes; a tracer of JAX knows its last operation, which tells a sigmoid."""
+    if get_tensor_attr(y_pred, "_keras_logits") is not None:
+        return True
+    while hasattr(y_pred, "primal"):  # while it is being differentiated
+        y_pred = y_pred.primal
+    operation = getattr(getattr(y_pred, "parent", None), "primitive", None)
+    return getattr(operation, "name", None) == "logistic"
 
 
 def _in_terms_of_keras(error: CostLayerError, soft: tuple[int, ...] = ()) -> CostLayerError:

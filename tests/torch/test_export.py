@@ -68,7 +68,6 @@ def test_onnx_runtime_gives_the_predictions(pair):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # that exporter is all of what torch will drop
-@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 @pytest.mark.parametrize("pair", ACTIVATIONS.values(), ids=ACTIVATIONS)
 def test_the_old_exporter_gives_them_too(pair):
     """Keras has no other; it goes by torch.jit.trace."""

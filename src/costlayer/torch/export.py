@@ -6,6 +6,7 @@ operation, others stand in its place.
 
 from __future__ import annotations
 
+import warnings
 from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any
@@ -62,7 +63,7 @@ class Predictor(nn.Module):
 def predict(pair: Pair, z: Tensor, softcap: float | None, temperature: float) -> Tensor:
     """φ of scores, with what predictions know of the layer's options. Where nobody can ask for a gradient, nothing in
     the graph is there for it."""
-    if pair.row:
+    if pair.row and not operations.tracing():
         class_axis(pair, z)  # type: ignore — a shape is all it asks for
     if torch.onnx.is_in_onnx_export():
         z = z.detach()
@@ -83,7 +84,8 @@ def _formulas(pair: Pair, double: bool) -> SimpleNamespace:
 
 def number(x: float) -> Tensor:
     """A number with all its digits: torch's exporter rounds Python's to float32, in graphs of float64 too."""
-    return torch.tensor(x, dtype=torch.float64)
+    with warnings.catch_warnings(action="ignore"):  # torch.jit.trace says that it is a constant, as is meant
+        return torch.tensor(x, dtype=torch.float64)
 
 
 def _extreme(a: Any, b: Any, largest: bool) -> Any:

@@ -60,8 +60,12 @@ WORDS = {
 
 def exporting() -> bool:
     """Whether a graph is being made that is to run elsewhere: see `costlayer.torch.export`."""
-    tracing = torch.jit.is_tracing()  # type: ignore — which torch does not list
-    return tracing or (_is_exporting() and not torch.compiler.is_dynamo_compiling())
+    return tracing() or (_is_exporting() and not torch.compiler.is_dynamo_compiling())
+
+
+def tracing() -> bool:
+    """Whether that is by torch.jit.trace, which the old exporter of ONNX goes by."""
+    return torch.jit.is_tracing()  # type: ignore — which torch does not list
 
 
 _is_exporting: Any = getattr(torch.compiler, "is_exporting", lambda: False)  # older versions of torch do not tell
@@ -290,7 +294,7 @@ class _Along(torch.autograd.Function):
 def predict(formulas: SimpleNamespace, pair: Pair, z: Tensor) -> Tensor:
     """φ(z), with what autograd needs for its derivative."""
     if pair.two:
-        axis = score_axis(pair, z)
+        axis = min(1, z.ndim - 1) if tracing() else score_axis(pair, z)  # torch.jit warns of shapes that are looked at
         found = zip((formulas.first, formulas.second), z.unbind(axis), strict=True)
         parts = [activated(SimpleNamespace(activation=of, real=formulas.real), score, ()) for of, score in found]
         return torch.stack(parts, axis)
