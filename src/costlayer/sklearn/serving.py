@@ -16,6 +16,11 @@ class Served(Predictor):
     As in the estimator all that comes after the scores is computed in float64; the result has the type of the scores.
     """
 
+    low: Tensor
+    high: Tensor
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, network: nn.Module, pair: Pair, encoding: Encoding) -> None:
         super().__init__(network, CostLayer(pair))
         self.encoding = encoding
