@@ -164,3 +164,14 @@ def test_a_curvature_of_nothing_is_lifted_to_the_floor():
     found = objective("sigmoid+cross_entropy", "catboost", floor=1e-3)
     z, y = np.array([0.0, 40.0]), np.array([1.0, 1.0])
     np.testing.assert_allclose(found.calc_ders_range(z, y, None)[:, 1], [-0.25, -1e-3], rtol=1e-12)
+
+
+def test_damping_is_of_the_curvature_by_the_margin():
+    """Of two classes there is nothing else."""
+    z, damped = np.array([0.3, -0.4]), objective("softmax+cross_entropy", "catboost", classes=2, damping=3.0)
+    slope, hessian = damped.calc_ders_multi(z, 1.0, 0.5)
+    one_slope, one = objective("softmax+cross_entropy", "catboost", classes=2).calc_ders_multi(z, 1.0, 0.5)
+    assert slope == one_slope
+    np.testing.assert_allclose(hessian, 3.0 * np.array(one), rtol=1e-12)
+    p = 1.0 / (1.0 + np.exp(-0.7))
+    np.testing.assert_allclose(one, -0.5 * p * (1 - p) * np.array([[1, -1], [-1, 1]]), rtol=1e-12)
