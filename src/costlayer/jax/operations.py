@@ -265,12 +265,10 @@ def nan(x: Array) -> Array:
 def _odds(z: Array, absent: Array) -> tuple[Array, Array]:
     """The largest score of each row, (...), and exp of all others less that, (..., K); 0 for what is absent.
 
-    What is absent is taken out twice: XLA would write the scores without it to memory, and read them again. Infinite
-    scores are the largest numbers, so that equals are apart by nothing.
+    What is absent is taken out twice: XLA would write the scores without it to memory, and read them again.
     """
-    top, most = jnp.where(absent, -jnp.inf, z).max(-1), jnp.finfo(z.dtype).max
-    apart = jnp.clip(z, -most, most) - jnp.clip(top, -most, most)[..., None]
-    return top, jnp.where(absent, 0.0, jnp.exp(apart))
+    top = jnp.where(absent, -jnp.inf, z).max(-1)
+    return top, jnp.where(absent, 0.0, jnp.exp(_difference(z, top[..., None])))
 
 
 def _difference(a: Array, b: Array) -> Array:
@@ -337,19 +335,14 @@ def _(given, moved):
 def _log_loss_of_label(z: Array, label: Array) -> tuple[Array, Array]:
     """softplus of the margin, and its derivatives by the scores, in which no logarithm of a sum is taken back.
 
-    XLA takes half as long again to find the largest of the other scores as that of all. So all are measured by that:
-    as squares of roots that are scaled by a power of two, they reach as far below it as the results do.
+    XLA takes half as long again to find the largest of the other scores as that of all: so all are measured by that.
     """
-    top, most = z.max(-1), jnp.finfo(z.dtype).max
-    scale = 2.0 ** (jnp.finfo(z.dtype).maxexp // 4 - 2)
-    roots = scale * jnp.exp(0.5 * (jnp.clip(z, -most, most) - jnp.clip(top, -most, most)[..., None]))
-    own = at(label, z.shape[-1])
-    odds = jnp.where(own, 0.0, roots * roots)
-    ahead, rest = _ahead(top, z, label), odds.sum(-1) * scale**-2
+    top, own = z.max(-1), at(label, z.shape[-1])
+    odds = jnp.where(own, 0.0, jnp.exp(_difference(z, top[..., None])))
+    ahead, rest = _ahead(top, z, label), odds.sum(-1)
     beside = jnp.where(ahead == 0.0, rest, (rest - 1.0) + jnp.exp(-ahead))
     share = 1.0 / (1.0 + beside)
-    value = ahead + jnp.log1p(beside)
-    return value, jnp.where(own, (-rest * share)[..., None], odds * (share * scale**-2)[..., None])
+    return ahead + jnp.log1p(beside), jnp.where(own, -rest[..., None], odds) * share[..., None]
 
 
 def _log_loss_of_shares(z: Array, y: Array) -> tuple[Array, Array]:
