@@ -31,6 +31,7 @@ ROWS = [
     {"ignore_index": 2},
     {"ignore_index": 1, "weight": WEIGHT, "class_weight": np.array([1.0, 0.5, 3.0], np.float32)},
     {"label_smoothing": 0.2},
+    {"class_weight": np.array([1.0, 0.5, 3.0], np.float32), "weight": np.array([1.0, 0.25, 2.5, 0.5], np.float32)},
 ]
 POINTS = [
     {"pos_weight": np.array([2.0, 0.0, 0.5], np.float32)},
@@ -55,6 +56,80 @@ def test_options_mean_what_they_mean_to_the_numpy_front(pair, y, options):
         found, back = jax.vjp(lambda z, how=reduction: value(build(pair, {}), z, y, reduction=how, **options), z)
         np.testing.assert_allclose(found, expected.value, 1e-5, 1e-7)
         np.testing.assert_allclose(back(jnp.ones_like(found))[0], expected.delta, 1e-4, 1e-7)
+
+
+@pytest.mark.parametrize(
+    ("pair", "z", "y"),
+    [
+        (SOFTMAX, np.sin(np.arange(24.0)).reshape(2, 3, 4), np.arange(8).reshape(2, 4) % 3),
+        ("sparsemax+fenchel_young", np.sin(np.arange(24.0)).reshape(2, 3, 4), np.arange(8).reshape(2, 4) % 3),
+        (
+            "softmax+focal",
+            np.sin(np.arange(24.0)).reshape(2, 3, 4),
+            np.moveaxis(SHARES.reshape(2, 2, 3), 2, 1)[..., [0, 1, 1, 0]],
+        ),
+        ("identity_exp+gaussian", np.sin(np.arange(16.0)).reshape(2, 2, 4), np.cos(np.arange(8.0)).reshape(2, 4)),
+    ],
+)
+def test_classes_and_scores_of_a_target_lie_along_the_second_axis(pair, z, y):
+    z = np.float32(z)
+    expected = evaluate(cl.pair(pair), z, y, reduction="none")
+    found, back = jax.vjp(lambda z: value(pair, z, y, reduction="none"), jnp.asarray(z))
+    np.testing.assert_allclose(found, expected.value, 1e-5, 1e-7)
+    np.testing.assert_allclose(back(jnp.ones_like(found))[0], expected.delta, 1e-4, 1e-6)
+    np.testing.assert_allclose(predict(pair, z), cl.predict(pair, z), 1e-5, 1e-7)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8])
+@pytest.mark.parametrize(
+    ("pair", "options"),
+    [
+        (SOFTMAX, {"ignore_index": -100}),
+        ("softmax+mse", {"class_weight": np.arange(1.0, 301.0)}),
+        ("ordinal+coral", {}),
+    ],
+)
+def test_labels_of_narrow_integers_are_those_of_wide_ones(pair, options, kind):
+    """Neither the place of a class, nor their number, nor an index that is to be ignored is narrowed to their type."""
+    z = np.float32(np.cos(np.arange(900.0)).reshape(3, 300))[:, : 300 - build(pair, {}).activation.thresholds]
+    y = np.array([4, 65, 100])  # with uint8 −100 would be class 156
+    expected = evaluate(build(pair, {}), z, y, **options)
+    found, delta = jax.value_and_grad(partial(value, build(pair, {}), y=y.astype(kind), **options))(jnp.asarray(z))
+    np.testing.assert_allclose(found, expected.value, 1e-5)
+    np.testing.assert_allclose(delta, expected.delta, 1e-4, 1e-7)
+
+
+@pytest.mark.parametrize(
+    ("pair", "y"),
+    [
+        ("exp+poisson", np.array([0, 2, 5])),
+        ("identity+mse", np.array([True, False, True])),
+        (SIGMOID, np.array([0, 1, 1], np.uint8)),
+        ("identity+hinge", np.array([0, 1, 1], np.uint8)),
+        ("identity+hinge", np.array([-1.0, 1.0, 1.0])),
+        ("identity+hinge", np.array([0.0, 1.0, 1.0])),
+    ],
+)
+def test_targets_may_be_integers_and_no_0(pair, y):
+    z = Z[0]
+    expected = evaluate(cl.pair(pair), z, np.where(y == 0, -1.0, y) if pair == "identity+hinge" else np.float32(y))
+    for way in (lambda f: f, jax.jit):
+        found, delta = way(jax.value_and_grad(lambda z, y: value(pair, z, y)))(z, y)
+        np.testing.assert_allclose(found, expected.value, 1e-6)
+        np.testing.assert_allclose(delta, expected.delta, 1e-6)
+
+
+def test_rules_of_promotion_are_those_of_the_function():
+    with jax.numpy_dtype_promotion("strict"):
+        for pair, z, y, options in (
+            (SOFTMAX, Z, LABELS.astype(np.int8), {"weight": WEIGHT}),
+            ("ordinal+coral", Z, LABELS.astype(np.uint8), {}),
+            (SIGMOID, Z, YES, {"class_weight": np.array([1, 2])}),
+            ("identity_exp+gaussian", Z[:, :2], YES[:, 0], {}),
+        ):
+            half = jnp.asarray(Z if z is Z else z, jnp.bfloat16)
+            assert np.isfinite(jax.value_and_grad(partial(value, pair, y=y, **options))(half)[0])
+            assert predict(pair, half).dtype == half.dtype
 
 
 def test_a_mean_of_nothing_is_the_choice_it_says():
@@ -99,6 +174,15 @@ def test_what_is_left_out_reaches_nothing_in_either_mode(pair, y, options, bad):
     np.testing.assert_allclose(along, slopes.sum(), 1e-4, 1e-6)
     curved = jax.jvp(jax.grad(ours), (z,), (jnp.ones_like(z),))[1]
     assert np.isfinite(curved).all()
+
+
+def test_a_target_beyond_the_type_of_the_scores_is_none(x64):
+    with pytest.raises(InvalidValue, match=r"y\[0\]: got inf"):
+        value("identity+mse", Z[0, :2], np.array([1e300, 0.0]))
+
+
+def test_a_label_of_weight_0_need_be_no_class():
+    assert value(SOFTMAX, Z, np.array([0, 9, 1, 1]), WEIGHT) == value(SOFTMAX, Z, LABELS, WEIGHT)
 
 
 @pytest.mark.parametrize("mode", [jax.jacfwd, jax.jacrev])
@@ -219,6 +303,38 @@ def test_third_derivatives_of_rows_are_right(z, x64):
     assert np.isfinite(slopes(4)).all()
 
 
+@pytest.mark.parametrize(
+    ("pair", "f"),
+    [("tanh+mse", lambda z: (mp.tanh(z) - 1) ** 2), ("elu+mse", lambda z: (mp.expm1(min(z, 0)) - 1) ** 2)],
+)
+def test_third_derivatives_of_compositions_are_right(pair, f, x64):
+    z = np.array([-2.5, -0.5, -1e-3])
+    found = jax.vmap(jax.grad(jax.grad(jax.grad(lambda z: value(build(pair, {}), z, 1.0)))))(z)
+    np.testing.assert_allclose(found, [derivatives(f, each, 3) for each in z], 1e-10)
+
+
+def test_third_derivatives_by_two_scores_are_right(x64):
+    """Of z₁ + ½ r² exp(−2 z₁), with r = y − z₀: by hand."""
+    z, y = np.array([0.5, -0.25]), 2.0
+    third = np.asarray(jax.jacfwd(jax.hessian(lambda z: value("identity_exp+gaussian", z[None], np.array([y]))))(z))
+    r, e = y - z[0], np.exp(-2 * z[1])
+    expected = {0: 0.0, 1: -2 * e, 2: -4 * r * e, 3: -4 * r * r * e}  # by how often it is by z₁
+    for place in np.ndindex(2, 2, 2):
+        assert third[place] == pytest.approx(expected[sum(place)], rel=1e-12, abs=1e-12), place
+
+
+@pytest.mark.parametrize(
+    "pair", {each.activation.name: each for each in cl.pairs() if not each.row and not each.two}.values(), ids=str
+)
+def test_predictions_have_derivatives(pair, x64):
+    z = np.array([-3.0, -0.75, 0.25, 2.0])
+    gain, bend = (jax.vmap(way(lambda z: predict(pair, z)))(z) for way in (jax.grad, lambda f: jax.grad(jax.grad(f))))
+    step = 1e-4
+    above, here, below = (cl.predict(pair, z + by) for by in (step, 0.0, -step))
+    np.testing.assert_allclose(gain, (above - below) / (2 * step), 1e-7, 1e-7)
+    np.testing.assert_allclose(bend, (above - 2 * here + below) / step**2, 1e-5, 1e-5)
+
+
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
 def test_focal_has_gradients_at_every_gamma(gamma):
     """Where 1 − p is 0, a power below 1 has an infinite slope."""
@@ -279,6 +395,10 @@ def test_a_bfloat16_loss_does_not_sit_on_a_grid():
             "as probabilities do.*applies its own softmax",
             lambda: value(SOFTMAX, predict(SOFTMAX, Z), LABELS),
         ),
+        (InvalidValue, r"y\[1\]: got class 4294967297", lambda: value(SOFTMAX, Z[:2], np.array([0, 2**32 + 1]))),
+        (InvalidValue, r"y\[1\]: got class 7", lambda: jax.jit(lambda z: value(SOFTMAX, z, np.array([0, 7])))(Z[:2])),
+        (InvalidType, "y: got an array of complex128", lambda: value(SIGMOID, Z[0, :1], np.array([1j]))),
+        (InvalidType, "weight: got an array of <U1", lambda: value(SOFTMAX, Z[:1], LABELS[:1], np.array(["a"]))),
         (InvalidType, "z: got an array of int32", lambda: value(SIGMOID, np.arange(3, dtype=np.int32), np.ones(3))),
         (InvalidValue, r"weight\[1\]: got -1.0", lambda: value(SOFTMAX, Z, LABELS, np.array([1.0, -1.0, 1.0, 1.0]))),
         (InvalidValue, "pos_weight", lambda: value(SOFTMAX, Z, LABELS, pos_weight=2.0)),

@@ -64,6 +64,7 @@ def value(
     front.check_options(reduction, empty, label_smoothing, ignore_index)
     if empty == "error":
         raise InvalidValue("empty", "'error'", "'zero' or 'nan'", "A compiled function cannot raise an error.")
+    seen = _numbers("y", y), None if weight is None else _numbers("weight", weight)  # before JAX narrows them
     z, y = _scores(z), jnp.asarray(y)
     axis, labelled = _kind(pair, z, y, label_smoothing)
     shape = z.shape if axis is None else z.shape[:axis] + z.shape[axis + 1 :]
@@ -73,8 +74,14 @@ def value(
     _check_weights(pair, shape, classes, label_smoothing, **weights)
     if pair.row and not labelled:
         _check_probabilities(pair, ignore_index, class_weight)
-    _check_targets(pair, y, axis, labelled, classes, weights["weight"], ignore_index)
+    if seen[0] is not None and (weight is None or seen[1] is not None):
+        _check_targets(pair, *seen, axis, labelled, classes, ignore_index, _computed(z.dtype))
     _check_scores(pair, z, axis)
+    if jnp.issubdtype(y.dtype, jnp.integer):
+        y = y.astype(_label_type(y.dtype))
+        limits = jnp.iinfo(y.dtype)
+        if ignore_index is not None and not limits.min <= ignore_index <= limits.max:
+            ignore_index = None  # no label is that
     options = _Options(reduction, ignore_index, float(label_smoothing), empty)
     return _value(pair, options, axis, labelled, z, y, *weights.values())
 
@@ -114,7 +121,7 @@ def _value(
 ) -> Array:
     """`value` of what is checked, in the order of `costlayer.evaluate`."""
     smooth = options.label_smoothing
-    z = z.astype(jnp.promote_types(z.dtype, jnp.float32))
+    z = z.astype(_computed(z.dtype))
     z = z if axis is None else jnp.moveaxis(z, axis, -1)
     shape = z.shape if axis is None else z.shape[:-1]
     y, weight, class_weight, pos_weight = (  # type: ignore
@@ -146,8 +153,9 @@ def _value(
             found, right = by_class[jnp.clip(came, 0, len(by_class) - 1)], (came >= 0) & (came < len(by_class))
             counted = jnp.where(right, found, 1.0)
         elif not pair.row:
+            came = came.astype(z.dtype)
             found, right = by_class[0] + (by_class[1] - by_class[0]) * came, (came >= 0) & (came <= 1)
-            counted = jnp.where(right, found, 1.0).astype(z.dtype)
+            counted = jnp.where(right, found, 1.0)
         if counted is not None and not by_term:
             kept = _both(kept, (counted != 0) | jnp.isnan(counted))
     if smooth:
@@ -198,7 +206,7 @@ def _costs(pair: Pair, z: Array, y: Array, labelled: bool) -> Array:
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _predict(pair: Pair, axis: int | None, z: Array) -> Array:
-    wide = z.astype(jnp.promote_types(z.dtype, jnp.float32))
+    wide = z.astype(_computed(z.dtype))
     if axis is None:
         return operations.activated(operations.program(pair).activation, pair.activation_values)(wide).astype(z.dtype)
     wide = jnp.moveaxis(wide, axis, -1)
@@ -243,20 +251,33 @@ def _scores(z: ArrayLike) -> Array:
     return z
 
 
+def _computed(dtype: np.dtype) -> np.dtype:
+    """The type that scores are computed in, whatever rules of promotion are set."""
+    return dtype if dtype.itemsize >= 4 else np.dtype(np.float32)
+
+
+def _label_type(dtype: np.dtype) -> np.dtype:
+    """An integer type that holds every class and the number of classes."""
+    return dtype if dtype.itemsize >= 4 else np.dtype(np.int32)
+
+
 def _weights(name: str, given: ArrayLike) -> Array:
-    given = jnp.asarray(given)
-    if (seen := _numbers(given)) is not None and not np.all((seen >= 0) & (seen < np.inf)):
+    if (seen := _numbers(name, given)) is not None and not np.all((seen >= 0) & (seen < np.inf)):
         index = tuple(int(i) for i in np.argwhere(~((seen >= 0) & (seen < np.inf)))[0])
         raise InvalidValue(_at(name, index), f"{seen[index]}", "a finite number of at least 0")
-    return given
+    return jnp.asarray(given)
 
 
-def _numbers(given: Array) -> np.ndarray | None:
-    """What an array holds; None in a function that is being traced."""
-    if isinstance(given, Tracer):
+def _numbers(name: str, given: ArrayLike) -> np.ndarray | None:
+    """What an argument holds; None while it is being traced, and of an array that is spread over several hosts."""
+    if isinstance(given, Tracer) or (isinstance(given, Array) and not given.is_fully_addressable):
         return None
     found = np.asarray(given)
-    return found if found.dtype.kind in "biuf" else found.astype(np.float32)  # bfloat16 is none of NumPy's own
+    if found.dtype.kind in "biuf":
+        return found
+    if jnp.issubdtype(found.dtype, jnp.floating):  # bfloat16 is none of NumPy's own
+        return found.astype(np.float32)
+    raise InvalidType(name, f"an array of {found.dtype}", "an array of real numbers")
 
 
 def _at(name: str, index: tuple[int, ...]) -> str:
@@ -315,21 +336,19 @@ def _check_probabilities(pair: Pair, ignore_index: int | None, class_weight: Any
 
 def _check_targets(
     pair: Pair,
-    y: Array,
+    seen: np.ndarray,
+    weight: np.ndarray | None,
     axis: int | None,
     labelled: bool,
     classes: int,
-    weight: Array | None,
     ignore_index: int | None,
+    computed: np.dtype,
 ) -> None:
-    """Refuse the first target that is none, as long as targets and weights hold numbers."""
-    seen, given = _numbers(y), None if weight is None else _numbers(weight)
-    if seen is None or (weight is not None and given is None):
-        return
+    """Refuse the first target that is none."""
     kept = np.ones(seen.shape, bool) if ignore_index is None else seen != ignore_index
-    if given is not None:
+    if weight is not None:
         rows_of = np.moveaxis(kept, axis, -1) if pair.row and not labelled else kept  # type: ignore
-        rows_of &= given.reshape(given.shape + (1,) * (rows_of.ndim - given.ndim)) != 0
+        rows_of &= weight.reshape(weight.shape + (1,) * (rows_of.ndim - weight.ndim)) != 0
     if labelled:
         bad = kept & ((seen < 0) | (seen >= classes))
         if bad.any():
@@ -337,6 +356,8 @@ def _check_targets(
             fix = f"To leave such examples out, pass ignore_index={seen[index]}." if seen[index] < 0 else ""
             raise InvalidValue(_at("y", index), f"class {seen[index]}", f"a class from 0 to {classes - 1}", fix)
         return
+    with np.errstate(over="ignore"):  # what is beyond the type is infinite in it, and no target
+        seen = seen.astype(computed)
     allowed = next(each for each in (0, 1, 0.5) if each in pair.target)
     right = np.where(kept, np.where(seen == 0, -1, seen) if pair.target.ends_only else seen, allowed)
     front.check_targets(pair, right, np.ones(right.shape[:1], bool))
@@ -347,7 +368,7 @@ def _check_targets(
 
 def _check_scores(pair: Pair, z: Array, axis: int | None) -> None:
     """Refuse what a softmax has already made shares of: the cost would take them for scores, and hardly learn."""
-    if pair.activation.name != "softmax" or axis is None or (seen := _numbers(z)) is None:
+    if pair.activation.name != "softmax" or axis is None or (seen := _numbers("z", z)) is None:
         return
     if front.are_shares(np.moveaxis(seen, axis, -1), room=1e-3 if z.dtype.itemsize > 2 else 0.02):
         raise InvalidValue(

@@ -48,15 +48,15 @@ def of_shares(pair: Pair, z: Array, y: Array) -> Array:
 
 def _evaluate(pair: Pair, z: Array, goal: Goal, right: Array) -> Array:
     # a NaN, in a score or made of a label that is no class, belongs to all scores of its row
-    z = jnp.where(right[..., None], _alike(z), z + operations.nan(z))
+    z = jnp.where(right[..., None], _spread_nan(z), z + operations.nan(z))
     return _COSTS[pair.name](z, goal, *pair.values)
 
 
 def predict(pair: Pair, z: Array) -> Array:
-    return _PREDICTIONS[pair.activation.name](_alike(z))
+    return _PREDICTIONS[pair.activation.name](_spread_nan(z))
 
 
-def _alike(z: Array) -> Array:
+def _spread_nan(z: Array) -> Array:
     """Scores, of which one that is NaN makes NaN of its row."""
     return jnp.where(jnp.isnan(z).any(-1, keepdims=True), z + operations.nan(z), z)
 
