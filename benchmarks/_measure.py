@@ -54,9 +54,9 @@ def interleaved(
     if runs is None:
         runs = min(51, max(5, round(budget / sum(max(seconds, 0.002) for seconds in once.values()))))
     times: dict[str, list[float]] = {name: [] for name in present}
-    for _ in range(runs):
-        for name, case in present.items():
-            times[name].append(_seconds(case, repeats[name]))
+    for run in range(runs):
+        for name in present if run % 2 else reversed(present):  # what came before may leave memory at hand, or none
+            times[name].append(_seconds(present[name], repeats[name]))
     return {name: statistics.median(times[name]) if name in times else None for name in cases}
 
 

@@ -64,7 +64,7 @@ def value(
     front.check_options(reduction, empty, label_smoothing, ignore_index)
     if empty == "error":
         raise InvalidValue("empty", "'error'", "'zero' or 'nan'", "A compiled function cannot raise an error.")
-    seen = _numbers("y", y), None if weight is None else _numbers("weight", weight)  # before JAX narrows them
+    seen, own = _numbers("y", y), None if weight is None else _numbers("weight", weight)  # before JAX narrows them
     z, y = _scores(z), jnp.asarray(y)
     axis, labelled = _kind(pair, z, y, label_smoothing)
     shape = z.shape if axis is None else z.shape[:axis] + z.shape[axis + 1 :]
@@ -74,8 +74,8 @@ def value(
     _check_weights(pair, shape, classes, label_smoothing, **weights)
     if pair.row and not labelled:
         _check_probabilities(pair, ignore_index, class_weight)
-    if seen[0] is not None and (weight is None or seen[1] is not None):
-        _check_targets(pair, *seen, axis, labelled, classes, ignore_index, _computed(z.dtype))
+    if seen is not None and (weight is None or own is not None):
+        _check_targets(pair, seen, own, axis, labelled, classes, ignore_index, _computed(z.dtype))
     _check_scores(pair, z, axis)
     if jnp.issubdtype(y.dtype, jnp.integer):
         y = y.astype(_label_type(y.dtype))
