@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,8 +65,8 @@ class CatBoostObjective(Objective):
         loop, parameters, low, high = _loop(self.pair, "pointwise")
         size = len(z)
         found = np.empty((3, size))
-        value, gradient, curvature = found
-        weight = np.ones(size) if weights is None else np.asarray(weights, np.float64)
+        value, gradient, curvature = found[0], found[1], found[2]
+        weight = _ones(size) if weights is None else np.asarray(weights, np.float64)
         scale = -self.scale  # type: ignore[operator]
         given = z, np.asarray(y, np.float64), weight, scale, low, high, False
         _, bad = loop(*given, value, gradient, curvature, 0, size, parameters, value)
@@ -153,6 +153,11 @@ def _loop(pair: Pair, loop: str) -> tuple[Any, tuple[float, ...], float, float]:
     """A compiled loop of a pair, its parameters, and the bounds of its targets."""
     parameters = cpu.typed(pair, "float64", pair.values)
     return cpu.kernel(pair, loop, "float64").compiled, parameters, *pair.target.bounds(np.float64)
+
+
+@lru_cache(maxsize=8)
+def _ones(size: int) -> NDArray:
+    return np.ones(size)
 
 
 @cache
