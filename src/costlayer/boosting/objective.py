@@ -165,10 +165,9 @@ class Objective(ABC):
         if of_gradient:  # p (1 − p), where |δ| is p or 1 − p: a tenth of the time that the loop for curvatures takes
             size = np.abs(gradient)
             curvature = size * (1.0 - (size if own is None else size / np.where(own > 0, own, 1)))
-        else:
+        elif curvature.min(initial=np.inf) <= 0.0:
             flat = (curvature <= 0.0) & (gradient != 0.0)
-            if flat.any():
-                np.copyto(curvature, self.flat * (1.0 if own is None else own), where=flat)
+            np.copyto(curvature, self.flat * (1.0 if own is None else own), where=flat)
         for array, factor in ((gradient, self.scale), (curvature, self.scale * self.damping)):  # type: ignore[operator]
             if factor != 1.0:
                 array *= factor
