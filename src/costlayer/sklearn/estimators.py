@@ -110,6 +110,7 @@ class _CostLayerEstimator(BaseEstimator):
         An interruption (Ctrl-C) leaves a fitted estimator, with the weights that it had come to.
         """
         self._check()
+        device(self.accelerator, self.precision)
         with self._or_as_before():
             if not (self.warm_start and hasattr(self, "network_")):
                 self._forget()
@@ -124,6 +125,7 @@ class _CostLayerEstimator(BaseEstimator):
 
     def _partial_fit(self, X, y, sample_weight, classes=None) -> Self:
         self._check()
+        device(self.accelerator, self.precision)
         with self._or_as_before():
             training = self.training(*_counted(*self._read(X, y, sample_weight, classes)), epochs=1)
         self._run(training)
@@ -288,7 +290,6 @@ class _CostLayerEstimator(BaseEstimator):
         one_of("activation", self.activation, ACTIVATIONS)
         one_of("solver", self.solver, OPTIMIZERS)
         self._widths()
-        device(self.accelerator, self.precision)
 
     def _widths(self) -> list[int]:
         given = self.hidden_layer_sizes
@@ -419,7 +420,7 @@ class _CostLayerEstimator(BaseEstimator):
             if isinstance(given.get("class_weight"), list):
                 given["class_weight"] = dict(given["class_weight"])
             self = cls(**given)
-            self._check()
+            self._check()  # not whether its accelerator is here: that trains, and need not serve
             self.pair_, self.encoding_ = read_pair(about["pair"]), Encoding.read(about["encoding"])
             self.advice_, self._seed, self._optimizer_state = None, about["seed"], None
             self.n_features_in_ = about["n_features_in"]
