@@ -206,6 +206,7 @@ def test_what_a_loss_cannot_be_made_of(pair, options, message):
         ("softmax+cross_entropy", np.where(WORDS == WORDS[1, 2], -1, WORDS), SEQUENCE, None, "-1.*ignore_class=-1"),
         ("softmax+cross_entropy", CLASSES + 0.5, ROWS, None, r"y_true\[0\]: got 0.5; expected a class index"),
         ("softmax+cross_entropy", np.where(CLASSES == 3, np.inf, CLASSES), ROWS, None, r"y_true\[5\]: got inf"),
+        ("softmax+cross_entropy", np.where(CLASSES == 3, 2.0**33, CLASSES), ROWS, None, r"y_true\[5\]: got 8.58993"),
         ("softmax+cross_entropy", SHARES * 2, ROWS, None, r"y_true"),
         ("softmax+cross_entropy", np.where(np.arange(5) == 1, -1.0, np.eye(5)[WORDS]), SEQUENCE, None,
          r"y_true\[0, 0, 1\]: got -1"),
@@ -482,6 +483,9 @@ def test_a_model_to_serve(tmp_path):
         session = onnxruntime.InferenceSession(tmp_path / "served.onnx")
         (exported,) = session.run(None, {session.get_inputs()[0].name: X})
         np.testing.assert_allclose(exported, found, rtol=1e-5, atol=1e-6)
+    assert keras.layers.TimeDistributed(Prediction("softmax+cross_entropy"))(keras.Input((4, 3))).shape == (None, 4, 3)
+    with pytest.raises(ValueError, match="two scores for each target"):
+        Prediction("identity_exp+gaussian")(keras.Input((3,)))
     functional = keras.Model(network.inputs, Prediction(build("identity+huber", {"delta": 2.0}))(network.outputs[0]))
     assert functional.output_shape == (None, 5)
     assert functional.layers[-1].get_config()["pair"] == "identity+huber:delta=2.0"

@@ -201,7 +201,7 @@ class CostLayerLoss(keras.losses.Loss):
         """Class indices, which Keras has made floats of, as integers, and the scores: where numbers cannot be looked
         at, NaN in place of those whose label is no class."""
         if (seen := _numbers(y_true)) is not None:
-            whole = np.isfinite(seen) & (seen == np.floor(seen))
+            whole = (np.abs(seen) < 2.0**31) & (seen == np.floor(seen))
             if not whole.all():
                 index = tuple(map(int, np.argwhere(~whole)[0]))
                 fix = "Probabilities have the shape of y_pred."
@@ -270,6 +270,11 @@ class Prediction(keras.layers.Layer):
             v = ops.moveaxis(self._predict(_second(z)), 1, -1)
         set_tensor_attr(v, PREDICTION, True)
         return v
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        if self.pair.two and input_shape[-1] not in (2, None):
+            raise InvalidValue("z", f"shape {tuple(input_shape)}", "(N, ..., 2), two scores for each target")
+        return input_shape
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "pair": write_pair(self.pair)}

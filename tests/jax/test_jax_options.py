@@ -119,6 +119,12 @@ def test_targets_may_be_integers_and_no_0(pair, y):
         np.testing.assert_allclose(delta, expected.delta, 1e-6)
 
 
+def test_lists_may_hold_what_is_traced_and_labels_four_bits():
+    found = jax.jit(lambda w: value(SIGMOID, Z[0, :2], [1.0, 0.0], [w, 1.0]))(2.0)
+    np.testing.assert_allclose(found, value(SIGMOID, Z[0, :2], [1.0, 0.0], [2.0, 1.0]), 1e-6)
+    assert value(SOFTMAX, Z[:2], jnp.array([0, 1], jnp.uint4)) == value(SOFTMAX, Z[:2], np.array([0, 1]))
+
+
 def test_rules_of_promotion_are_those_of_the_function():
     with jax.numpy_dtype_promotion("strict"):
         for pair, z, y, options in (
@@ -397,6 +403,7 @@ def test_a_bfloat16_loss_does_not_sit_on_a_grid():
         ),
         (InvalidValue, r"y\[1\]: got class 4294967297", lambda: value(SOFTMAX, Z[:2], np.array([0, 2**32 + 1]))),
         (InvalidValue, r"y\[1\]: got class 7", lambda: jax.jit(lambda z: value(SOFTMAX, z, np.array([0, 7])))(Z[:2])),
+        (InvalidValue, r"weight\[0\]: got 1e\+39", lambda: value(SOFTMAX, Z[:2], LABELS[:2], np.array([1e39, 1.0]))),
         (InvalidType, "y: got an array of complex128", lambda: value(SIGMOID, Z[0, :1], np.array([1j]))),
         (InvalidType, "weight: got an array of <U1", lambda: value(SOFTMAX, Z[:1], LABELS[:1], np.array(["a"]))),
         (InvalidType, "z: got an array of int32", lambda: value(SIGMOID, np.arange(3, dtype=np.int32), np.ones(3))),

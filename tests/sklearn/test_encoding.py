@@ -39,6 +39,8 @@ def test_what_is_asked_of_the_network(name, kind, y, classes, wanted):
     else:
         np.testing.assert_allclose(encoding.values(perfect), y, rtol=1e-6)
     assert Encoding.read(encoding.record()) == encoding
+    whole = {name: int(each) if each == 1.0 else each for name, each in encoding.record().items()}
+    assert isinstance(Encoding.read(whole).scale, (float, tuple))
 
 
 @pytest.mark.parametrize(

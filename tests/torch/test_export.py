@@ -195,9 +195,13 @@ def test_what_gives_no_predictions_is_refused(layer):
         Predictor(_network(), layer)
 
 
-def test_scores_of_one_class_are_refused():
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.jit
+@pytest.mark.parametrize("export", [torch.export.export, torch.jit.trace])
+def test_scores_of_another_number_are_refused(export):
     with pytest.raises(InvalidValue, match="one yes-or-no score use sigmoid"):
-        torch.export.export(Predictor(_network(1), CostLayer("softmax+cross_entropy")), (torch.randn(3, 4),))
+        export(Predictor(_network(1), CostLayer("softmax+cross_entropy")), (torch.randn(3, 4),))
+    with pytest.raises(InvalidValue, match="two scores"):
+        export(Predictor(_network(3), CostLayer("identity_exp+gaussian")), (torch.randn(3, 4),))
 
 
 def test_examples_of_the_page_run(tmp_path, monkeypatch):

@@ -69,7 +69,7 @@ def value(
     axis, labelled = _kind(pair, z, y, label_smoothing)
     shape = z.shape if axis is None else z.shape[:axis] + z.shape[axis + 1 :]
     given = {"weight": weight, "class_weight": class_weight, "pos_weight": pos_weight}
-    weights = {name: None if each is None else _weights(name, each) for name, each in given.items()}
+    weights = {name: None if each is None else _weights(name, each, _computed(z.dtype)) for name, each in given.items()}
     classes = 2 if axis is None else z.shape[axis] + pair.activation.thresholds
     _check_weights(pair, shape, classes, label_smoothing, **weights)
     if pair.row and not labelled:
@@ -261,10 +261,13 @@ def _label_type(dtype: np.dtype) -> np.dtype:
     return dtype if dtype.itemsize >= 4 else np.dtype(np.int32)
 
 
-def _weights(name: str, given: ArrayLike) -> Array:
-    if (seen := _numbers(name, given)) is not None and not np.all((seen >= 0) & (seen < np.inf)):
-        index = tuple(int(i) for i in np.argwhere(~((seen >= 0) & (seen < np.inf)))[0])
-        raise InvalidValue(_at(name, index), f"{seen[index]}", "a finite number of at least 0")
+def _weights(name: str, given: ArrayLike, computed: np.dtype) -> Array:
+    if (seen := _numbers(name, given)) is not None:
+        with np.errstate(over="ignore"):  # what is beyond the type is infinite in it
+            good = (seen >= 0) & (seen.astype(computed) < np.inf)
+        if not good.all():
+            index = tuple(int(i) for i in np.argwhere(~good)[0])
+            raise InvalidValue(_at(name, index), f"{seen[index]}", f"a finite {computed} of at least 0")
     return jnp.asarray(given)
 
 
@@ -272,11 +275,15 @@ def _numbers(name: str, given: ArrayLike) -> np.ndarray | None:
     """What an argument holds; None while it is being traced, and of an array that is spread over several hosts."""
     if isinstance(given, Tracer) or (isinstance(given, Array) and not given.is_fully_addressable):
         return None
-    found = np.asarray(given)
+    try:
+        found = np.asarray(given)
+    except jax.errors.TracerArrayConversionError:  # a list with one in it
+        return None
     if found.dtype.kind in "biuf":
         return found
-    if jnp.issubdtype(found.dtype, jnp.floating):  # bfloat16 is none of NumPy's own
-        return found.astype(np.float32)
+    for kind, plain in ((jnp.floating, np.float32), (jnp.integer, np.int32)):  # bfloat16 and int4 are none of NumPy's
+        if jnp.issubdtype(found.dtype, kind):
+            return found.astype(plain)
     raise InvalidType(name, f"an array of {found.dtype}", "an array of real numbers")
 
 

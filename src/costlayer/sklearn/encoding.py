@@ -178,7 +178,7 @@ class Encoding:
             fitted = cls(found.pair, 0, outputs, shift=_plain(shift), scale=_plain(scale), span=float(found.span))
         if found != fitted:
             raise ValueError(f"its target is none of {pair}")
-        return found
+        return fitted
 
     def encode(self, y: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
         """What the cost layer takes: class indices (N,), else floats (N, outputs)."""

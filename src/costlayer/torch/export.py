@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from costlayer.catalogue import build
 from costlayer.engines import reference
 from costlayer.errors import InvalidType
-from costlayer.evaluate import class_axis
+from costlayer.evaluate import class_axis, score_axis
 from costlayer.pair import Pair
 from costlayer.torch import operations
 
@@ -63,8 +63,9 @@ class Predictor(nn.Module):
 def predict(pair: Pair, z: Tensor, softcap: float | None, temperature: float) -> Tensor:
     """φ of scores, with what predictions know of the layer's options. Where nobody can ask for a gradient, nothing in
     the graph is there for it."""
-    if pair.row and not operations.tracing():
-        class_axis(pair, z)  # type: ignore — a shape is all it asks for
+    if pair.row or pair.two:
+        with warnings.catch_warnings(action="ignore"):  # torch.jit.trace warns of shapes that are looked at
+            (score_axis if pair.two else class_axis)(pair, z)  # type: ignore — a shape is all they ask for
     if torch.onnx.is_in_onnx_export():
         z = z.detach()
     altered = softcap is not None or temperature != 1.0

@@ -294,7 +294,7 @@ class _Along(torch.autograd.Function):
 def predict(formulas: SimpleNamespace, pair: Pair, z: Tensor) -> Tensor:
     """φ(z), with what autograd needs for its derivative."""
     if pair.two:
-        axis = min(1, z.ndim - 1) if tracing() else score_axis(pair, z)  # torch.jit warns of shapes that are looked at
+        axis = min(1, z.ndim - 1) if tracing() else score_axis(pair, z)  # where export.predict has looked at it
         found = zip((formulas.first, formulas.second), z.unbind(axis), strict=True)
         parts = [activated(SimpleNamespace(activation=of, real=formulas.real), score, ()) for of, score in found]
         return torch.stack(parts, axis)
