@@ -957,6 +957,11 @@ def _at(name: str, index: tuple[int, ...]) -> str:
     return f"{name}[{', '.join(map(str, index))}]" if index else name
 
 
+def room_of_shares(itemsize: int) -> float:
+    """How far the sum of a row of probabilities, kept in so many bytes each, may be from 1."""
+    return 1e-3 if itemsize > 2 else 0.02
+
+
 def are_shares(z: Any, of: Any = np, room: float = 1e-3) -> Any:
     """Whether rows of scores (..., K), two or more of them, are probabilities already: within 0 and 1, not of these
     alone, and adding up to 1. `of` is the library whose arrays they are.

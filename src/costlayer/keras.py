@@ -215,7 +215,7 @@ class CostLayerLoss(keras.losses.Loss):
 
     def _scores(self, y_pred: Any) -> Any:
         """Refuse rows that a softmax has been over; in a compiled function they become NaN."""
-        still, room = ops.stop_gradient(y_pred), 0.02 if self._half else 1e-3
+        still, room = ops.stop_gradient(y_pred), front.room_of_shares(2 if self._half else 4)
         if (seen := _numbers(still)) is None:
             return ops.where(front.are_shares(still, ops, room), float("nan"), y_pred)
         if front.are_shares(seen[:2], room=room) and front.are_shares(seen, room=room):  # two rows tell most

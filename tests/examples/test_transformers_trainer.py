@@ -153,6 +153,10 @@ WRONG = {
     "probabilities": (
         InvalidValue, r"logits: got rows that add up to 1.*Take the softmax out of the model", False,
         torch.randn(4, 6).softmax(1), torch.tensor([0, 1, 2, 3]), None),
+    "probabilities of 16 bits": (
+        InvalidValue, r"logits: got rows that add up to 1", False,
+        torch.randn(64, 6, generator=torch.Generator().manual_seed(0)).softmax(1).bfloat16(),
+        torch.zeros(64, dtype=torch.int64), None),
     "no labels": (InvalidType, r"labels: got None.*a column 'labels'", False, torch.zeros(2, 6), None, None),
     "shapes": (
         InvalidValue, r"labels: got shape \(3,\) for logits of shape \(2, 6\)", False,

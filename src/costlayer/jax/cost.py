@@ -64,21 +64,26 @@ def value(
     front.check_options(reduction, empty, label_smoothing, ignore_index)
     if empty == "error":
         raise InvalidValue("empty", "'error'", "'zero' or 'nan'", "A compiled function cannot raise an error.")
-    seen, own = _numbers("y", y), None if weight is None else _numbers("weight", weight)  # before JAX narrows them
+    given = {"weight": weight, "class_weight": class_weight, "pos_weight": pos_weight}
+    given = {name: each for name, each in given.items() if each is not None}
+    seen = {name: _numbers(name, each) for name, each in {"y": y, **given}.items()}  # before JAX narrows them
     z, y = _scores(z), jnp.asarray(y)
     axis, labelled = _kind(pair, z, y, label_smoothing)
     shape = z.shape if axis is None else z.shape[:axis] + z.shape[axis + 1 :]
-    given = {"weight": weight, "class_weight": class_weight, "pos_weight": pos_weight}
-    weights = {name: None if each is None else _weights(name, each, _computed(z.dtype)) for name, each in given.items()}
+    for name in given:
+        _check_finite(name, seen[name], _computed(z.dtype))
+    weights = {
+        name: jnp.asarray(given[name]) if name in given else None for name in ("weight", "class_weight", "pos_weight")
+    }
     classes = 2 if axis is None else z.shape[axis] + pair.activation.thresholds
     _check_weights(pair, shape, classes, label_smoothing, **weights)
     if pair.row and not labelled:
         _check_probabilities(pair, ignore_index, class_weight)
-    if seen is not None and (weight is None or own is not None):
-        _check_targets(pair, seen, own, axis, labelled, classes, ignore_index, _computed(z.dtype))
+    if seen["y"] is not None and (weight is None or seen["weight"] is not None):
+        _check_targets(pair, seen["y"], seen.get("weight"), axis, labelled, classes, ignore_index, _computed(z.dtype))
     _check_scores(pair, z, axis)
     if jnp.issubdtype(y.dtype, jnp.integer):
-        y = y.astype(_label_type(y.dtype))
+        y = y if y.dtype.itemsize >= 4 else y.astype(jnp.int32)  # which holds every class, and their number
         limits = jnp.iinfo(y.dtype)
         if ignore_index is not None and not limits.min <= ignore_index <= limits.max:
             ignore_index = None  # no label is that
@@ -256,19 +261,15 @@ def _computed(dtype: np.dtype) -> np.dtype:
     return dtype if dtype.itemsize >= 4 else np.dtype(np.float32)
 
 
-def _label_type(dtype: np.dtype) -> np.dtype:
-    """An integer type that holds every class and the number of classes."""
-    return dtype if dtype.itemsize >= 4 else np.dtype(np.int32)
-
-
-def _weights(name: str, given: ArrayLike, computed: np.dtype) -> Array:
-    if (seen := _numbers(name, given)) is not None:
-        with np.errstate(over="ignore"):  # what is beyond the type is infinite in it
-            good = (seen >= 0) & (seen.astype(computed) < np.inf)
-        if not good.all():
-            index = tuple(int(i) for i in np.argwhere(~good)[0])
-            raise InvalidValue(_at(name, index), f"{seen[index]}", f"a finite {computed} of at least 0")
-    return jnp.asarray(given)
+def _check_finite(name: str, seen: np.ndarray | None, computed: np.dtype) -> None:
+    """Refuse the first weight that is none."""
+    if seen is None:
+        return
+    with np.errstate(over="ignore"):  # what is beyond the type is infinite in it
+        good = (seen >= 0) & (seen.astype(computed) < np.inf)
+    if not good.all():
+        index = tuple(int(i) for i in np.argwhere(~good)[0])
+        raise InvalidValue(_at(name, index), f"{seen[index]}", f"a finite {computed} of at least 0")
 
 
 def _numbers(name: str, given: ArrayLike) -> np.ndarray | None:
@@ -377,7 +378,7 @@ def _check_scores(pair: Pair, z: Array, axis: int | None) -> None:
     """Refuse what a softmax has already made shares of: the cost would take them for scores, and hardly learn."""
     if pair.activation.name != "softmax" or axis is None or (seen := _numbers("z", z)) is None:
         return
-    if front.are_shares(np.moveaxis(seen, axis, -1), room=1e-3 if z.dtype.itemsize > 2 else 0.02):
+    if front.are_shares(np.moveaxis(seen, axis, -1), room=front.room_of_shares(z.dtype.itemsize)):
         raise InvalidValue(
             "z",
             "rows that add up to 1, as probabilities do",

@@ -6,7 +6,6 @@ import json
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Self
@@ -30,7 +29,7 @@ from costlayer.errors import CostLayerError, InvalidType, InvalidValue
 from costlayer.files import write_whole
 from costlayer.pair import Pair
 from costlayer.sklearn.encoding import CLASS_KINDS, Encoding
-from costlayer.sklearn.network import ACTIVATIONS, build
+from costlayer.sklearn.network import ACTIVATIONS, build, shapes
 from costlayer.sklearn.serving import Served
 from costlayer.sklearn.training import OPTIMIZERS, Rows, Training, device, one_of, optimizer, scores, threads
 
@@ -451,10 +450,7 @@ class _CostLayerEstimator(BaseEstimator):
             raise ValueError("its features have other names")
         if not all(_is_number(each, Integral) and each >= 0 for each in (self._seed, self.n_iter_, self.best_iter_)):
             raise ValueError("it counts no epochs")
-        shapes = {}
-        for position, (before, after) in enumerate(pairwise(sizes)):
-            shapes |= {f"{2 * position}.weight": (after, before), f"{2 * position}.bias": (after,)}
-        if {name: tuple(each.shape) for name, each in weights.items()} != shapes:
+        if {name: tuple(each.shape) for name, each in weights.items()} != shapes(*sizes):
             raise ValueError("its weights are those of another network")
         dtype = torch.float64 if self.precision == "64-true" else torch.float32
         if not all(each.dtype is dtype and bool(each.isfinite().all()) for each in weights.values()):

@@ -55,6 +55,18 @@ def build(features: int, hidden: Sequence[int], activation: str, outputs: int, s
     return nn.Sequential(*layers)
 
 
+def shapes(*widths: int) -> dict[str, tuple[int, ...]]:
+    """The shapes of the weights of such a perceptron, from the features through the hidden widths to the outputs.
+
+    >>> shapes(4, 8, 3)
+    {'0.weight': (8, 4), '0.bias': (8,), '2.weight': (3, 8), '2.bias': (3,)}
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    for position, (inputs, size) in enumerate(pairwise(widths)):  # between two of them lies an activation
+        found |= {f"{2 * position}.weight": (size, inputs), f"{2 * position}.bias": (size,)}
+    return found
+
+
 def batches(rows: int, size: int, seed: int, epoch: int) -> list[np.ndarray]:
     """The rows of each batch of one epoch: a shuffle that follows from (seed, epoch) alone."""
     order = np.random.default_rng([seed, epoch, rows]).permutation(rows)

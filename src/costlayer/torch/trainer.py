@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from costlayer.errors import CostLayerError, InvalidType, InvalidValue
-from costlayer.evaluate import are_shares
+from costlayer.evaluate import are_shares, room_of_shares
 from costlayer.torch.layer import CostLayer
 
 IGNORED = -100  # the label that Trainer does not count
@@ -73,7 +73,7 @@ class TrainerLoss:
             if y.shape != lead:
                 expected = f"{tuple(lead)}, a class index for each row of scores"
                 raise InvalidValue("labels", f"shape {tuple(y.shape)} for logits of shape {tuple(z.shape)}", expected)
-            if not self._looked:
+            if not self._looked and self.layer.pair.activation.name == "softmax":
                 self._looked = True
                 _refuse_probabilities(z)
             z, y = z.flatten(0, -2), y.flatten()
@@ -148,6 +148,6 @@ def _scores(outputs: Any) -> Tensor:
 
 def _refuse_probabilities(z: Tensor) -> None:
     """Rows that all add up to 1, with nothing below 0, are no scores."""
-    if bool(are_shares(z.detach().float(), torch)):
+    if bool(are_shares(z.detach().float(), torch, room_of_shares(z.itemsize))):
         fix = "Take the softmax out of the model: the cost has it, and layer.predict(logits) gives it."
         raise InvalidValue("logits", "rows that add up to 1: probabilities", "scores", fix)
